@@ -7,6 +7,7 @@
 #include "client/conf.h"
 
 #include <confuse.h>
+#include <ctype.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -184,7 +185,7 @@ static const struct rule {
     {"store",           is_store,     "\"memory\": there is no other store yet",          0,    0                    },
     {"max_memory",      is_size,      SIZE,                                               0,    0                    },
     {"recovery_rate",   is_size,      SIZE,                                               0,    0                    },
-    {"vacate_after_ms", NULL,         NULL,                                               1000, 7 * 24 * 3600 * 1000 },
+    {"vacate_after_ms", NULL,         NULL,                                               1000, 7L * 24 * 3600 * 1000},
     {"log_level",       is_log_level, "error, warn, info or debug",                       0,    0                    },
     {"node|endpoint",   is_endpoint,  ENDPOINT,                                           0,    0                    },
     {"node|zone",       is_zone,      "at most 31 letters, digits, '.', '_', '-' or '/'", 0,    0                    },
@@ -293,7 +294,7 @@ __attribute__((format(printf, 1, 0))) static void keep_error(const char *format,
     if (current->error_size == 0 || current->error[0] != '\0') return;
     vsnprintf(current->error, current->error_size, format, args);
     for (char *c = current->error; *c != '\0'; c++)
-        if ((unsigned char)*c < ' ' || *c == 127) *c = '?';
+        if (iscntrl((unsigned char)*c)) *c = '?';
 }
 
 __attribute__((format(printf, 1, 2))) static void fail(const char *format, ...)
@@ -341,7 +342,9 @@ static int prepare_text(const char *path, char *text, size_t size)
             i = end;
             if (i == size) break;
         }
-        const char *fault = fault_of(text[i], i + 1 < size ? text[i + 1] : '\n', quote);
+        char next = '\0';
+        if (i + 1 < size) next = text[i + 1];
+        const char *fault = fault_of(text[i], next, quote);
         if (fault != NULL) {
             fail("%s:%u: %s", path, line, fault);
             return -EINVAL;

@@ -38,9 +38,9 @@ as_root() {
     fi
 }
 
-install() {
+# shellcheck disable=SC2086 # a list of words
+apt_install() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update &&
-        # shellcheck disable=SC2086 # a list of words
         as_root env DEBIAN_FRONTEND=noninteractive \
             apt-get -qq -y --no-install-recommends install $missing
 }
@@ -69,8 +69,8 @@ if [ "$check" = yes ]; then
     exit 1
 fi
 echo "installing: $missing"
-install >/dev/null || {
+apt_install >/dev/null || {
     echo "install-deps.sh: failed; once more in 5 s" >&2
     sleep 5
-    install >/dev/null || die "cannot install: $missing"
+    apt_install >/dev/null || die "cannot install: $missing"
 }

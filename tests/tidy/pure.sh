@@ -5,4 +5,5 @@
 symbols=$(nm --undefined-only "$@") || exit 1
 allowed='^(sherd_.*|mem(cpy|move|set|cmp)|strlen|abort|fprintf|stderr|_GLOBAL_OFFSET_TABLE_|__.*)$'
 impure=$(echo "$symbols" | awk '$1 == "U" { print $2 }' | sort -u | grep -Ev "$allowed")
+# shellcheck disable=SC2086 # a list of words
 [ -z "$impure" ] || { echo "coord/ must not call:" $impure >&2; exit 1; }
