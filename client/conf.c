@@ -168,29 +168,32 @@ static bool is_log_level(const char *text) { return log_level_of(text) < LEN(log
 #define ENDPOINT "tcp://host:port, in quotes, with a port from 1 to 65535"
 #define SIZE     "a number of bytes, or one with KiB, MiB or GiB"
 
+/* Formatted by hand: clang-format would align the columns beyond 100. */
+/* clang-format off */
 static const struct rule {
     const char *path;
     bool (*is_good)(const char *text); /* NULL: a number, min..max */
     const char *must_be;
     long min, max;
 } rules[] = {
-    {"cluster",         is_name,      "1 to 63 letters, digits, '.', '_' or '-'",         0,    0                    },
-    {"code",            is_code,      "\"K+M\", in quotes, with 1 <= K and K + M <= 32",  0,    0                    },
-    {"keeper",          is_keeper,    ENDPOINT ", or \"\" for none",                      0,    0                    },
-    {"partitions",      NULL,         NULL,                                               1,    SHERD_PARTITIONS     },
-    {"straggler_ms",    NULL,         NULL,                                               0,    60000                },
-    {"self",            NULL,         NULL,                                               0,    SHERD_NODES_MAX - 1  },
-    {"keeper_dir",      is_path,      "shorter than 1024 bytes",                          0,    0                    },
-    {"state_dir",       is_path,      "shorter than 1024 bytes",                          0,    0                    },
-    {"store",           is_store,     "\"memory\": there is no other store yet",          0,    0                    },
-    {"max_memory",      is_size,      SIZE,                                               0,    0                    },
-    {"recovery_rate",   is_size,      SIZE,                                               0,    0                    },
-    {"vacate_after_ms", NULL,         NULL,                                               1000, 7L * 24 * 3600 * 1000},
-    {"log_level",       is_log_level, "error, warn, info or debug",                       0,    0                    },
-    {"node|endpoint",   is_endpoint,  ENDPOINT,                                           0,    0                    },
-    {"node|zone",       is_zone,      "at most 31 letters, digits, '.', '_', '-' or '/'", 0,    0                    },
-    {"node|weight",     NULL,         NULL,                                               1,    SHERD_CONF_WEIGHT_MAX},
+    {"cluster", is_name, "1 to 63 letters, digits, '.', '_' or '-'", 0, 0},
+    {"code", is_code, "\"K+M\", in quotes, with 1 <= K and K + M <= 32", 0, 0},
+    {"keeper", is_keeper, ENDPOINT ", or \"\" for none", 0, 0},
+    {"partitions", NULL, NULL, 1, SHERD_PARTITIONS},
+    {"straggler_ms", NULL, NULL, 0, 60000},
+    {"self", NULL, NULL, 0, SHERD_NODES_MAX - 1},
+    {"keeper_dir", is_path, "shorter than 1024 bytes", 0, 0},
+    {"state_dir", is_path, "shorter than 1024 bytes", 0, 0},
+    {"store", is_store, "\"memory\": there is no other store yet", 0, 0},
+    {"max_memory", is_size, SIZE, 0, 0},
+    {"recovery_rate", is_size, SIZE, 0, 0},
+    {"vacate_after_ms", NULL, NULL, 1000, 7L * 24 * 3600 * 1000},
+    {"log_level", is_log_level, "error, warn, info or debug", 0, 0},
+    {"node|endpoint", is_endpoint, ENDPOINT, 0, 0},
+    {"node|zone", is_zone, "at most 31 letters, digits, '.', '_', '-' or '/'", 0, 0},
+    {"node|weight", NULL, NULL, 1, SHERD_CONF_WEIGHT_MAX},
 };
+/* clang-format on */
 
 static const struct rule *rule_of(const char *option)
 {
