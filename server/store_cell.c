@@ -1,0 +1,219 @@
+#include "server/store_cell.h"
+
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "coord/assert.h"
+
+#define TAIL offsetof(struct sherd_store_cell, tail)
+
+_Static_assert((TAIL + SHERD_CELL_FRAME_AT) % _Alignof(zmq_msg_t) == 0, "zmq_msg_t is aligned");
+_Static_assert(TAIL == 52, "the header has no holes");
+_Static_assert(SHERD_KEY_BYTES_MAX <= UINT16_MAX, "key_size holds every size");
+
+static void write_ballot(unsigned char *at, struct sherd_ballot b)
+{
+    memcpy(at, &b.clock, 8);
+    memcpy(at + 8, &b.client, 8);
+    memcpy(at + 16, &b.epoch, 4);
+}
+
+static struct sherd_ballot read_ballot(const unsigned char *at)
+{
+    struct sherd_ballot b = SHERD_BALLOT_ZERO;
+
+    memcpy(&b.clock, at, 8);
+    memcpy(&b.client, at + 8, 8);
+    memcpy(&b.epoch, at + 16, 4);
+    return b;
+}
+
+static void set_ballot(struct sherd_store_cell *c, struct sherd_ballot b)
+{
+    c->clock = b.clock;
+    c->client = b.client;
+    c->epoch = b.epoch;
+}
+
+static struct sherd_ballot ballot_of(const struct sherd_store_cell *c)
+{
+    return (struct sherd_ballot){c->clock, c->client, c->epoch};
+}
+
+/* Where the tail's parts begin. The key's place is in the header: lookups need it. */
+static unsigned char *expiry_of(struct sherd_store_cell *c)
+{
+    return c->tail + ((c->flags & SHERD_CELL_FRAMED) ? SHERD_CELL_FRAME_BYTES : 0u);
+}
+
+static size_t key_offset(const struct sherd_store_cell *c)
+{
+    return (size_t)((const unsigned char *)sherd_store_cell_key(c).data - c->tail);
+}
+
+static unsigned char *shard_of(struct sherd_store_cell *c)
+{
+    return c->tail + key_offset(c) + c->key_size;
+}
+
+static size_t size_of(const struct sherd_store_cell *c)
+{
+    size_t inline_bytes = (c->flags & SHERD_CELL_FRAMED) ? 0 : c->shard_size;
+    size_t size = TAIL + key_offset(c) + c->key_size + inline_bytes;
+
+    return size < sizeof(*c) ? sizeof(*c) : size;
+}
+
+/* Memory for what `shape` says: its flags, key_size and shard_size. */
+static struct sherd_store_cell *new_cell(const struct sherd_store_cell *shape,
+                                         struct sherd_bytes key)
+{
+    struct sherd_store_cell *c = malloc(size_of(shape));
+
+    if (!c) return NULL;
+    memcpy(c, shape, TAIL);
+    memcpy(c->tail + key_offset(c), key.data, key.size);
+    if (c->flags & SHERD_CELL_FRAMED) zmq_msg_init(sherd_store_cell_frame(c));
+    return c;
+}
+
+static uint8_t flags_of(const struct sherd_entry *e, bool framed)
+{
+    bool versioned = !sherd_ballot_equal(e->ballot, e->version);
+
+    return (uint8_t)((e->committed ? SHERD_CELL_COMMITTED : 0) |
+                     (e->has_shard ? SHERD_CELL_SHARD : 0) | (framed ? SHERD_CELL_FRAMED : 0) |
+                     (e->meta.expires_ms ? SHERD_CELL_EXPIRES : 0) |
+                     (versioned ? SHERD_CELL_VERSIONED : 0));
+}
+
+struct sherd_store_cell *sherd_store_cell_of_entry(struct sherd_bytes key,
+                                                   const struct sherd_entry *e, bool framed)
+{
+    struct sherd_store_cell shape = {
+        .checksum = e->meta.checksum,
+        .value_size = e->meta.size,
+        .crc = e->crc,
+        .shard_size = e->has_shard ? (uint32_t)e->shard.size : 0,
+        .key_size = (uint16_t)key.size,
+        .meta_flags = e->meta.flags,
+        .flags = flags_of(e, framed && e->has_shard),
+    };
+    struct sherd_store_cell *c = NULL;
+
+    SHERD_ASSERT(key.size > 0 && key.size <= SHERD_KEY_BYTES_MAX);
+    SHERD_ASSERT(e->shard.size <= UINT32_MAX);
+    set_ballot(&shape, e->ballot);
+    c = new_cell(&shape, key);
+    if (!c) return NULL;
+    if (c->flags & SHERD_CELL_EXPIRES) memcpy(expiry_of(c), &e->meta.expires_ms, 8);
+    if (c->flags & SHERD_CELL_VERSIONED)
+        write_ballot(c->tail + key_offset(c) - SHERD_CELL_BALLOT_BYTES, e->version);
+    if (!(c->flags & SHERD_CELL_FRAMED) && c->shard_size > 0)
+        memcpy(shard_of(c), e->shard.data, c->shard_size);
+    return c;
+}
+
+void sherd_store_cell_take(struct sherd_store_cell *c, zmq_msg_t *frame)
+{
+    SHERD_ASSERT(zmq_msg_size(frame) == c->shard_size);
+    zmq_msg_move(sherd_store_cell_frame(c), frame);
+}
+
+struct sherd_store_cell *sherd_store_cell_of_bounds(struct sherd_bytes key)
+{
+    struct sherd_store_cell shape = {
+        .key_size = (uint16_t)key.size,
+        .flags = SHERD_CELL_BOUNDS | SHERD_CELL_VERSIONED,
+    };
+
+    SHERD_ASSERT(key.size > 0 && key.size <= SHERD_KEY_BYTES_MAX);
+    return new_cell(&shape, key);
+}
+
+void sherd_store_cell_set_bounds(struct sherd_store_cell *c, struct sherd_ballot promised,
+                                 struct sherd_ballot refused)
+{
+    set_ballot(c, promised);
+    write_ballot(c->tail, refused);
+}
+
+void sherd_store_cell_bounds(const struct sherd_store_cell *c, struct sherd_ballot *promised,
+                             struct sherd_ballot *refused)
+{
+    *promised = ballot_of(c);
+    *refused = read_ballot(c->tail);
+}
+
+void sherd_store_cell_free(struct sherd_store_cell *c)
+{
+    zmq_msg_t *frame = sherd_store_cell_frame(c);
+
+    if (frame) zmq_msg_close(frame);
+    free(c);
+}
+
+zmq_msg_t *sherd_store_cell_frame(struct sherd_store_cell *c)
+{
+    void *at = c->tail + SHERD_CELL_FRAME_AT;
+
+    return (c->flags & SHERD_CELL_FRAMED) ? at : NULL;
+}
+
+static struct sherd_bytes shard_view(struct sherd_store_cell *c)
+{
+    zmq_msg_t *frame = sherd_store_cell_frame(c);
+
+    if (!(c->flags & SHERD_CELL_SHARD)) return (struct sherd_bytes){NULL, 0};
+    return (struct sherd_bytes){frame ? zmq_msg_data(frame) : shard_of(c), c->shard_size};
+}
+
+void sherd_store_cell_entry(struct sherd_store_cell *c, struct sherd_entry *out)
+{
+    out->ballot = ballot_of(c);
+    out->version = out->ballot;
+    if (c->flags & SHERD_CELL_VERSIONED)
+        out->version = read_ballot(c->tail + key_offset(c) - SHERD_CELL_BALLOT_BYTES);
+    out->meta.checksum = c->checksum;
+    out->meta.expires_ms = 0;
+    if (c->flags & SHERD_CELL_EXPIRES) memcpy(&out->meta.expires_ms, expiry_of(c), 8);
+    out->meta.size = c->value_size;
+    out->meta.flags = c->meta_flags;
+    out->committed = (c->flags & SHERD_CELL_COMMITTED) != 0;
+    out->has_shard = (c->flags & SHERD_CELL_SHARD) != 0;
+    out->crc = c->crc;
+    out->shard = shard_view(c);
+    out->handle = c;
+}
+
+/* Without its frame, what follows in the tail moves to its beginning. */
+static void close_frame(struct sherd_store_cell *c)
+{
+    zmq_msg_t *frame = sherd_store_cell_frame(c);
+    size_t rest = key_offset(c) + c->key_size - SHERD_CELL_FRAME_BYTES;
+
+    if (!frame) return;
+    zmq_msg_close(frame);
+    memmove(c->tail, c->tail + SHERD_CELL_FRAME_BYTES, rest);
+    c->flags &= (uint8_t)~SHERD_CELL_FRAMED;
+}
+
+struct sherd_store_cell *sherd_store_cell_strip(struct sherd_store_cell *c)
+{
+    struct sherd_store_cell *smaller = NULL;
+
+    close_frame(c);
+    c->flags &= (uint8_t)~SHERD_CELL_SHARD;
+    c->shard_size = 0;
+    smaller = realloc(c, size_of(c));
+    return smaller ? smaller : c; /* an allocator that cannot shrink leaves it as large as it was */
+}
+
+uint64_t sherd_store_cell_bytes(struct sherd_store_cell *c)
+{
+    zmq_msg_t *frame = sherd_store_cell_frame(c);
+    uint64_t bytes = malloc_usable_size(c) + SHERD_CELL_MALLOC_BYTES;
+
+    return frame ? bytes + zmq_msg_size(frame) + SHERD_CELL_ZMQ_BYTES : bytes;
+}
