@@ -82,7 +82,7 @@ static uint8_t flags_of(const struct sherd_entry *e, bool framed)
 {
     bool versioned = !sherd_ballot_equal(e->ballot, e->version);
 
-    return (uint8_t)((e->committed ? SHERD_CELL_COMMITTED : 0) |
+    return (uint8_t)((e->committed ? SHERD_CELL_COMMITTED : 0) | (e->shown ? SHERD_CELL_SHOWN : 0) |
                      (e->has_shard ? SHERD_CELL_SHARD : 0) | (framed ? SHERD_CELL_FRAMED : 0) |
                      (e->meta.expires_ms ? SHERD_CELL_EXPIRES : 0) |
                      (versioned ? SHERD_CELL_VERSIONED : 0));
@@ -181,6 +181,7 @@ void sherd_store_cell_entry(struct sherd_store_cell *c, struct sherd_entry *out)
     out->meta.size = c->value_size;
     out->meta.flags = c->meta_flags;
     out->committed = (c->flags & SHERD_CELL_COMMITTED) != 0;
+    out->shown = (c->flags & SHERD_CELL_SHOWN) != 0;
     out->has_shard = (c->flags & SHERD_CELL_SHARD) != 0;
     out->crc = c->crc;
     out->shard = shard_view(c);

@@ -17,6 +17,7 @@ enum sherd_store_cell_flags {
     SHERD_CELL_FRAMED = 4,     /* there is a frame instead of inline bytes */
     SHERD_CELL_EXPIRES = 8,    /* there is an expiry */
     SHERD_CELL_VERSIONED = 16, /* there is a version; else it equals the ballot */
+    SHERD_CELL_SHOWN = 64,     /* a reader was told of the undecided entry */
     SHERD_CELL_BOUNDS = 32,    /* no entry: ballot is `promised`, version is `refused` */
 };
 

@@ -161,6 +161,15 @@ static void free_pieces(struct pieces *p)
     if (p->bounds) sherd_store_cell_free(p->bounds);
 }
 
+static void mark_cell(struct memory *m, struct sherd_store_cell *c, bool committed, bool shown)
+{
+    if (shown) c->flags |= SHERD_CELL_SHOWN;
+    if (!committed) return;
+    count_cell(m, c, -1);
+    c->flags |= SHERD_CELL_COMMITTED;
+    count_cell(m, c, 1);
+}
+
 /* Drops and marks the cells of a chain as `change` says. Who stays is linked anew by link_chain. */
 static void change_chain(struct memory *m, struct sherd_store_cell *c,
                          const struct sherd_change *change)
@@ -169,13 +178,10 @@ static void change_chain(struct memory *m, struct sherd_store_cell *c,
 
     while (c && i-- > 0) {
         struct sherd_store_cell *next = c->next;
-        if (change->dropped >> i & 1) {
+        if (change->dropped >> i & 1)
             drop_cell(m, c);
-        } else if (change->committed >> i & 1) {
-            count_cell(m, c, -1);
-            c->flags |= SHERD_CELL_COMMITTED;
-            count_cell(m, c, 1);
-        }
+        else
+            mark_cell(m, c, change->committed >> i & 1, change->shown >> i & 1);
         c = next;
     }
 }

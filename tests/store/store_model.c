@@ -86,6 +86,7 @@ static void assert_entry_equal(struct sherd_store *s, const struct sherd_entry *
     assert_int_equal(a->meta.size, b->meta.size);
     assert_int_equal(a->meta.flags, b->meta.flags);
     assert_int_equal(a->committed, b->committed);
+    assert_int_equal(a->shown, b->shown);
     assert_int_equal(a->has_shard, b->has_shard);
     assert_int_equal(a->crc, b->crc);
     assert_int_equal(a->shard.size, b->shard.size);
@@ -162,6 +163,7 @@ static struct sherd_entry some_entry(void)
         .meta = {next_random(), one_in(4) ? next_random() : 0, (uint32_t)next_random(),
                  (uint8_t)(next_random() % 8)},
         .committed = one_in(2),
+        .shown = one_in(8),
         .has_shard = !one_in(4),
         .crc = (uint32_t)next_random(),
     };
@@ -187,11 +189,12 @@ static int put_somewhere(struct sherd_record *r)
     return at;
 }
 
-/* Takes the same dropped and committed entries out of a record as the store must. */
-static void drop_and_commit(struct sherd_record *r, const struct sherd_change *change, bool own)
+/* Drops and marks the same entries of a record as the store must. */
+static void drop_and_mark(struct sherd_record *r, const struct sherd_change *change, bool own)
 {
     for (uint8_t i = r->count; i-- > 0;) {
         if (change->committed >> i & 1) r->entries[i].committed = true;
+        if (change->shown >> i & 1) r->entries[i].shown = true;
         if (!(change->dropped >> i & 1)) continue;
         if (own) {
             drop_model_entry(r, i);
@@ -223,8 +226,9 @@ static void change_somehow(struct sherd_store *s, const struct sherd_store_key *
     int at = -1;
 
     change.committed = (uint16_t)(some_bits(loaded->count) & ~(unsigned)change.dropped);
-    drop_and_commit(loaded, &change, false);
-    drop_and_commit(model, &change, true);
+    change.shown = (uint16_t)(some_bits(loaded->count) & ~(unsigned)change.dropped);
+    drop_and_mark(loaded, &change, false);
+    drop_and_mark(model, &change, true);
     if (change.bounds) {
         model->promised = loaded->promised = one_in(3) ? SHERD_BALLOT_ZERO : some_ballot();
         model->refused = loaded->refused = one_in(3) ? SHERD_BALLOT_ZERO : some_ballot();
