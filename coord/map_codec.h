@@ -1,0 +1,42 @@
+/* map_codec.h - the cluster map and the nodes' reports to and from bytes. Trusts nothing. */
+#ifndef SHERD_COORD_MAP_CODEC_H
+#define SHERD_COORD_MAP_CODEC_H
+
+#include <sherd/base.h>
+
+#include "coord/map.h"
+#include "coord/membership.h"
+
+/* The size of sherd_map_encode's output for this map. */
+size_t sherd_map_encoded_max(const struct sherd_map *map);
+
+/* Writes the map, ending in the XXH3_64 of all before it. Returns the size, or 0: no room. Of a
+ * vacant slot, and of a slot that did not vote in an open epoch, nothing is written: it is decoded
+ * as SHERD_NO_NODE with incarnation 0. Counts beyond their limits and strings without a closing
+ * zero are programmer errors (asserted). */
+size_t sherd_map_encode(const struct sherd_map *map, uint8_t *out, size_t capacity);
+
+/* How many partitions the encoded map has, so that the caller can make room
+ * (sherd_map_size()); 0: not a map. */
+uint16_t sherd_map_peek_partitions(struct sherd_bytes in);
+
+/* Checks everything and fills *out, whose memory is sherd_map_size(sherd_map_peek_partitions(in)).
+ * 0 or -EBADMSG; on failure *out is undefined. What holds of a decoded map:
+ * - the checksum was right; version > 0 (a map that is none is never sent), live <= version;
+ * - 1 <= k, k + m <= SHERD_SLOTS_MAX, counts of nodes, partitions and open epochs in 1 .. limit;
+ * - a node's id is its index; endpoint and zone are zero-terminated, without control characters;
+ * - voters and learners are disjoint and below k + m, each held by a node, no node twice;
+ * - at least k voters, unless the partition is lost;
+ * - open epochs ascend, none is above the version, the last is the partition's. */
+int sherd_map_decode(struct sherd_bytes in, struct sherd_map *out);
+
+/* The hash that a successor names as its predecessor: of the encoded form. */
+uint64_t sherd_map_hash(struct sherd_bytes encoded);
+
+/* Reports have one size, SHERD_REPORT_BYTES_MAX at most. 0 from encode: no room. decode: 0, or
+ * -EBADMSG: another size, or a node id beyond SHERD_NODES_MAX. */
+size_t sherd_report_encode(const struct sherd_report *r, uint8_t *out, size_t capacity);
+int sherd_report_decode(struct sherd_bytes in, struct sherd_report *out);
+enum { SHERD_REPORT_BYTES_MAX = 256 };
+
+#endif

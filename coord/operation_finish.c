@@ -1,0 +1,156 @@
+/* operation_finish.c - PROMISING and PROPOSING: an undecided write is decided. PROTOCOL 5. */
+#include "coord/operation_parts.h"
+
+void sherd_op_promise(struct sherd_turn *t)
+{
+    struct sherd_operation *op = t->op;
+
+    sherd_op_bind(t);
+    if (op->partition->lost) {
+        sherd_op_finish(t, op->alive ? SHERD_UNCERTAIN : SHERD_LOST);
+        return;
+    }
+    op->phase = SHERD_PHASE_PROMISING;
+    op->round++;
+    op->finisher.partition = op->partition;
+    op->finisher.k = op->map->k;
+    if (!sherd_op_raise_above(t, op->above)) {
+        sherd_op_finish(t, op->alive ? SHERD_UNCERTAIN : SHERD_CLOCK);
+        return;
+    }
+    op->finisher.ballot = sherd_op_next_ballot(t);
+    sherd_finisher_start(&op->finisher, t->env, t->out);
+    op->phase_due_us = op->finisher.due_us;
+}
+
+/* The value that stands is known (op->version, found, exists, chosen): go on with the goal. */
+static void after_finish(struct sherd_turn *t)
+{
+    struct sherd_operation *op = t->op;
+
+    if (op->alive) {
+        if (sherd_ballot_equal(op->version, op->attempt)) {
+            op->alive = false;
+            sherd_op_finish(t, SHERD_OK);
+        } else if (sherd_ballot_compare(op->chosen, op->bury) < 0) {
+            op->alive = false; /* buried: see the header */
+            op->bury = SHERD_BALLOT_ZERO;
+            sherd_op_wait(t,
+                          op->goal == SHERD_GOAL_UPDATE ? SHERD_PHASE_READING : SHERD_PHASE_WRITING,
+                          sherd_op_backoff_us(t));
+        } else {
+            sherd_op_finish(t, SHERD_UNCERTAIN);
+        }
+        return;
+    }
+    op->must_finish = false;
+    switch (op->goal) {
+    case SHERD_GOAL_GET:
+    case SHERD_GOAL_LOOK: sherd_op_deliver(t); break;
+    case SHERD_GOAL_UPDATE:
+    case SHERD_GOAL_REPAIR: sherd_op_wait(t, SHERD_PHASE_READING, 1); break;
+    default: sherd_op_finish(t, SHERD_OK); break;
+    }
+}
+
+/* PREPAREs what stands at the promised ballot: an old version again, or a tombstone where there is
+ * none, or the marker of a loss. */
+void sherd_op_propose(struct sherd_turn *t)
+{
+    struct sherd_operation *op = t->op;
+    struct sherd_meta meta = op->found;
+
+    meta.flags &= (uint8_t)~SHERD_META_CONDITIONAL;
+    if (sherd_meta_is_absent(&meta, t->env->wall_ms)) meta.flags |= SHERD_META_TOMBSTONE;
+    op->found = meta;
+    op->phase = SHERD_PHASE_PROPOSING;
+    op->writer.conditional = false;
+    op->writer.at_promise = true;
+    op->writer.from_reserve = true;
+    if (sherd_ballot_is_zero(op->version)) op->version = op->finisher.ballot;
+    sherd_op_begin_writer(t, op->finisher.ballot, op->version, &meta);
+}
+
+/* Whether the chosen value is still in doubt for the own attempt that must be buried. */
+static bool needs_burial(const struct sherd_operation *op)
+{
+    return op->alive && !sherd_ballot_equal(op->version, op->attempt) &&
+           sherd_ballot_compare(op->chosen, op->bury) < 0;
+}
+
+static void on_promised(struct sherd_turn *t, bool clean)
+{
+    struct sherd_operation *op = t->op;
+    const struct sherd_seen *seen = op->finisher.choice.seen;
+
+    sherd_op_note_current(op, seen, t->env->wall_ms);
+    op->chosen = seen ? seen->ballot : SHERD_BALLOT_ZERO;
+    if (op->promise_write && !op->alive) {
+        struct sherd_ballot current = op->exists ? op->version : SHERD_BALLOT_ZERO;
+        op->promise_write = false;
+        if (sherd_ballot_equal(current, op->expect)) {
+            sherd_op_write_at(t, op->finisher.ballot, true);
+            return;
+        }
+    }
+    if (clean && !needs_burial(op)) {
+        if (seen) sherd_op_send_commit(t, seen->ballot, sherd_partition_holders(op->partition));
+        after_finish(t);
+    } else if (seen && !sherd_op_is_empty(t, &seen->meta)) {
+        sherd_op_encode_old(t);
+    } else {
+        sherd_op_propose(t);
+    }
+}
+
+void sherd_op_on_promise(struct sherd_turn *t)
+{
+    struct sherd_operation *op = t->op;
+
+    op->phase_due_us = op->finisher.due_us;
+    switch (op->finisher.verdict) {
+    case SHERD_FINISHER_RUNNING: break;
+    case SHERD_FINISHER_CLEAN: on_promised(t, true); break;
+    case SHERD_FINISHER_PROPOSE: on_promised(t, false); break;
+    case SHERD_FINISHER_LOST: /* PROTOCOL 7.8: a version like any other */
+        op->version = SHERD_BALLOT_ZERO;
+        op->chosen =
+            op->finisher.answers.count ? op->finisher.answers.seen[0].ballot : SHERD_BALLOT_ZERO;
+        op->found = (struct sherd_meta){.flags = SHERD_META_LOST};
+        op->exists = true;
+        sherd_op_propose(t);
+        break;
+    case SHERD_FINISHER_AGAIN:
+        if (!sherd_op_raise_above(t, op->finisher.max)) {
+            sherd_op_finish(t, op->alive ? SHERD_UNCERTAIN : SHERD_CLOCK);
+            break;
+        }
+        sherd_op_wait(t, SHERD_PHASE_PROMISING, sherd_op_backoff_us(t) + 5 * MS);
+        break;
+    case SHERD_FINISHER_STALE: sherd_op_refresh(t, SHERD_PHASE_PROMISING, 0); break;
+    }
+}
+
+void sherd_op_on_propose(struct sherd_turn *t)
+{
+    struct sherd_operation *op = t->op;
+    const struct sherd_writer *w = &op->writer;
+
+    op->phase_due_us = w->due_us;
+    if (sherd_writer_is_complete(w)) {
+        op->commit_ballot = w->ballot;
+        op->commit_mask = w->acked;
+        op->commit_wanted = false;
+        op->held = w->acked;
+    }
+    if (w->verdict == SHERD_WRITER_RUNNING) return;
+    if (w->verdict == SHERD_WRITER_COMPLETE) {
+        after_finish(t);
+    } else { /* finishing is repeatable: the same version, under a higher ballot */
+        op->above = sherd_ballot_max(op->above, w->max);
+        if (w->stale | w->abort_stale)
+            sherd_op_refresh(t, SHERD_PHASE_PROMISING, w->stale | w->abort_stale);
+        else
+            sherd_op_wait(t, SHERD_PHASE_PROMISING, sherd_op_backoff_us(t));
+    }
+}

@@ -1,0 +1,419 @@
+#include "coord/participant.h"
+
+#include <string.h>
+
+#include "coord/assert.h"
+
+/* One step in progress: everything that the branches share. */
+struct step {
+    const struct sherd_participant_env *env;
+    const struct sherd_request *r;
+    struct sherd_record *record;
+    struct sherd_change *change;
+    struct sherd_answer *answer;
+};
+
+struct sherd_ballot sherd_record_promised(const struct sherd_record *r, struct sherd_ballot floor)
+{
+    return sherd_ballot_max(r->promised, floor);
+}
+
+struct sherd_ballot sherd_record_refused(const struct sherd_record *r, struct sherd_ballot floor)
+{
+    return sherd_ballot_max(r->refused, floor);
+}
+
+bool sherd_record_is_settled(const struct sherd_record *r)
+{
+    return r->count == 1 && r->entries[0].committed &&
+           sherd_ballot_equal(r->entries[0].ballot, r->entries[0].version) &&
+           sherd_ballot_is_zero(r->promised) && sherd_ballot_is_zero(r->refused);
+}
+
+static struct sherd_entry *highest(const struct step *s)
+{
+    return s->record->count ? &s->record->entries[s->record->count - 1] : NULL;
+}
+
+static struct sherd_entry *find(const struct step *s, struct sherd_ballot b)
+{
+    for (uint8_t i = 0; i < s->record->count; i++)
+        if (sherd_ballot_equal(s->record->entries[i].ballot, b)) return &s->record->entries[i];
+    return NULL;
+}
+
+static struct sherd_ballot newest_committed(const struct step *s)
+{
+    for (uint8_t i = s->record->count; i-- > 0;)
+        if (s->record->entries[i].committed) return s->record->entries[i].ballot;
+    return SHERD_BALLOT_ZERO;
+}
+
+/* max(highest, refused): a PREPARE or PROMISE at or below it comes too late. */
+static struct sherd_ballot passed(const struct step *s)
+{
+    struct sherd_ballot refused = sherd_record_refused(s->record, s->env->floor);
+
+    return s->record->count ? sherd_ballot_max(refused, highest(s)->ballot) : refused;
+}
+
+static void nack(struct step *s, enum sherd_reason reason)
+{
+    s->answer->kind = SHERD_NACK;
+    s->answer->reason = (uint8_t)reason;
+    s->answer->max = sherd_ballot_max(passed(s), sherd_record_promised(s->record, s->env->floor));
+}
+
+/* A NACK that is not about the ballot itself must stay true: the node will never hold it. */
+static void nack_for_good(struct step *s, enum sherd_reason reason)
+{
+    s->record->refused = sherd_ballot_max(s->record->refused, s->r->ballot);
+    s->change->bounds = true;
+    nack(s, reason);
+}
+
+static bool comes_too_late(const struct step *s)
+{
+    return sherd_ballot_compare(s->r->ballot, sherd_record_promised(s->record, s->env->floor)) <
+               0 ||
+           sherd_ballot_compare(s->r->ballot, passed(s)) <= 0;
+}
+
+static uint8_t undecided_count(const struct step *s)
+{
+    uint8_t count = 0;
+
+    for (uint8_t i = 0; i < s->record->count; i++)
+        count = (uint8_t)(count + !s->record->entries[i].committed);
+    return count;
+}
+
+static bool is_crowded(const struct step *s)
+{
+    bool exempt = sherd_ballot_equal(s->r->ballot, s->record->promised);
+
+    return s->record->count >= SHERD_ENTRIES_MAX - 1 ||
+           (!exempt && undecided_count(s) >= SHERD_UNDECIDED_MAX);
+}
+
+/* Whether the newest entry is what a conditional PREPARE expects. Expiry is judged by the ballot's
+ * clock, so that every node says the same (PROTOCOL 8). */
+static bool meets_expect(const struct step *s)
+{
+    const struct sherd_entry *e = highest(s);
+    uint64_t at_ms = sherd_clock_wall_ms(s->r->ballot.clock);
+
+    if (!e || sherd_meta_is_absent(&e->meta, at_ms)) return sherd_ballot_is_zero(s->r->expect);
+    return sherd_ballot_equal(e->version, s->r->expect);
+}
+
+static struct sherd_entry entry_of_request(const struct sherd_request *r)
+{
+    bool empty = (r->meta.flags & (SHERD_META_TOMBSTONE | SHERD_META_LOST)) != 0;
+
+    return (struct sherd_entry){
+        .ballot = r->ballot,
+        .version = r->version,
+        .meta = r->meta,
+        .has_shard = !empty,
+        .crc = r->crc,
+        .shard = r->shard,
+    };
+}
+
+/* Adds the request's entry at its place in the order. */
+static struct sherd_entry *put(struct step *s)
+{
+    struct sherd_record *record = s->record;
+    uint8_t at = record->count;
+
+    SHERD_ASSERT(record->count < SHERD_ENTRIES_MAX);
+    while (at > 0 && sherd_ballot_compare(record->entries[at - 1].ballot, s->r->ballot) > 0)
+        at--;
+    memmove(&record->entries[at + 1], &record->entries[at],
+            (size_t)(record->count - at) * sizeof(record->entries[0]));
+    record->entries[at] = entry_of_request(s->r);
+    record->count++;
+    s->change->put = true;
+    return &record->entries[at];
+}
+
+static void on_prepare(struct step *s)
+{
+    const struct sherd_entry *have = find(s, s->r->ballot);
+
+    s->answer->kind = SHERD_ACK;
+    if (have) {
+        if (!sherd_ballot_equal(have->version, s->r->version) ||
+            have->meta.checksum != s->r->meta.checksum)
+            nack(s, SHERD_REASON_DIFFERENT);
+        return;
+    }
+    if (sherd_ballot_is_ahead(s->r->ballot, s->env->wall_ms)) {
+        nack(s, SHERD_REASON_CLOCK); /* nothing stored, not even the refusal: nobody merges it */
+        return;
+    }
+    if (comes_too_late(s)) {
+        nack(s, SHERD_REASON_BALLOT);
+        return;
+    }
+    if ((s->r->flags & SHERD_WITH_EXPECT) && !meets_expect(s))
+        nack_for_good(s, SHERD_REASON_VERSION);
+    else if (is_crowded(s))
+        nack_for_good(s, SHERD_REASON_UNDECIDED);
+    else if (!s->env->room)
+        nack_for_good(s, SHERD_REASON_FULL);
+    else
+        put(s);
+}
+
+/* All entries; shards only of those that a reader may need (PROTOCOL 2: READ). */
+static void show(struct step *s, bool with_shards, bool all_shards)
+{
+    struct sherd_ballot newest = newest_committed(s);
+
+    s->answer->entry_count = s->record->count;
+    for (uint8_t i = 0; i < s->record->count; i++) {
+        struct sherd_entry *e = &s->answer->entries[i];
+        *e = s->record->entries[i];
+        if (!with_shards || !e->has_shard ||
+            (!all_shards && sherd_ballot_compare(e->ballot, newest) < 0))
+            e->shard = (struct sherd_bytes){NULL, 0};
+    }
+}
+
+static void on_promise(struct step *s)
+{
+    if (sherd_ballot_is_ahead(s->r->ballot, s->env->wall_ms)) {
+        nack(s, SHERD_REASON_CLOCK);
+        return;
+    }
+    if (comes_too_late(s)) {
+        nack(s, SHERD_REASON_BALLOT);
+        return;
+    }
+    s->record->promised = s->r->ballot;
+    s->change->bounds = true;
+    s->answer->kind = SHERD_PROMISED;
+    show(s, (s->r->flags & SHERD_WITH_SHARD) != 0, true);
+}
+
+uint16_t sherd_record_show(struct sherd_record *record)
+{
+    uint16_t shown = 0;
+
+    for (uint8_t i = 0; i < record->count; i++) {
+        if (record->entries[i].committed || record->entries[i].shown) continue;
+        record->entries[i].shown = true;
+        shown |= (uint16_t)(1u << i);
+    }
+    return shown;
+}
+
+static void on_read(struct step *s)
+{
+    s->answer->kind = SHERD_STATE;
+    s->change->shown = sherd_record_show(s->record);
+    show(s, (s->r->flags & SHERD_WITH_SHARD) != 0, false);
+}
+
+static void drop_if(struct step *s, bool (*test)(const struct sherd_entry *, struct sherd_ballot),
+                    struct sherd_ballot b)
+{
+    uint8_t kept = 0;
+
+    for (uint8_t i = 0; i < s->record->count; i++) {
+        if (test(&s->record->entries[i], b))
+            s->change->dropped |= (uint16_t)(1u << i);
+        else
+            s->record->entries[kept++] = s->record->entries[i];
+    }
+    s->record->count = kept;
+}
+
+static bool is_below(const struct sherd_entry *e, struct sherd_ballot b)
+{
+    return sherd_ballot_compare(e->ballot, b) < 0;
+}
+
+static bool is_ballot(const struct sherd_entry *e, struct sherd_ballot b)
+{
+    return sherd_ballot_equal(e->ballot, b);
+}
+
+/* Drops bounds that say nothing beyond the floor and the entries (PROTOCOL 2). A refusal at or
+ * below the highest entry is implied by it. A promise is not: an ABORT asks for it (`exposed`) long
+ * after a newer write has covered the ballot that was promised, so it stays until the floor passes
+ * it. */
+bool sherd_record_tidy(struct sherd_record *record, struct sherd_ballot floor)
+{
+    struct sherd_ballot implied = floor;
+    bool changed = false;
+
+    if (record->count)
+        implied = sherd_ballot_max(implied, record->entries[record->count - 1].ballot);
+    if (!sherd_ballot_is_zero(record->promised) &&
+        sherd_ballot_compare(record->promised, floor) <= 0) {
+        record->promised = SHERD_BALLOT_ZERO;
+        changed = true;
+    }
+    if (!sherd_ballot_is_zero(record->refused) &&
+        sherd_ballot_compare(record->refused, implied) <= 0) {
+        record->refused = SHERD_BALLOT_ZERO;
+        changed = true;
+    }
+    return changed;
+}
+
+static void tidy_bounds(struct step *s)
+{
+    if (sherd_record_tidy(s->record, s->env->floor)) s->change->bounds = true;
+}
+
+/* A reader was told of an entry that now goes: an ABORT of it must still be answered as exposed, so
+ * the newer ballot counts as promised from here on. */
+static void keep_exposed(struct step *s)
+{
+    for (uint8_t i = 0; i < s->record->count; i++) {
+        const struct sherd_entry *e = &s->record->entries[i];
+        if (!e->shown || e->committed || !is_below(e, s->r->ballot)) continue;
+        s->record->promised = sherd_ballot_max(s->record->promised, s->r->ballot);
+        s->change->bounds = true;
+    }
+}
+
+static void on_commit(struct step *s)
+{
+    struct sherd_entry *e = find(s, s->r->ballot);
+
+    s->answer->kind = SHERD_ACK;
+    if (e && !e->committed) {
+        s->change->committed = (uint16_t)(1u << (e - s->record->entries));
+        e->committed = true;
+    }
+    /* Overtaken already: nothing of it is missed here. */
+    if (!e && sherd_ballot_compare(s->r->ballot, newest_committed(s)) > 0)
+        s->change->repair_me = true;
+    if (e && s->r->acked != 0 && (s->env->holders & ~s->r->acked) != 0)
+        s->change->repair_others = true;
+    keep_exposed(s);
+    drop_if(s, is_below, s->r->ballot);
+    tidy_bounds(s);
+}
+
+static void on_abort(struct step *s)
+{
+    struct sherd_ballot b = s->r->ballot;
+    struct sherd_entry *e = find(s, b);
+    bool exposed = sherd_ballot_compare(sherd_record_promised(s->record, s->env->floor), b) > 0 ||
+                   (e && (e->committed || e->shown));
+
+    s->answer->kind = SHERD_ABORTED;
+    if (exposed) s->answer->flags |= SHERD_ANSWER_EXPOSED;
+    if (sherd_ballot_compare(b, s->record->refused) > 0) {
+        s->record->refused = b;
+        s->change->bounds = true;
+    }
+    if (e && !exposed) drop_if(s, is_ballot, b);
+}
+
+/* A tombstone goes when nothing else is held and nothing above the floor was said (PROTOCOL 8). */
+static void on_forget(struct step *s)
+{
+    const struct sherd_record *record = s->record;
+    const struct sherd_entry *e = highest(s);
+
+    s->answer->kind = SHERD_ACK;
+    if (!s->env->clean || record->count != 1 || !e->committed || e->has_shard ||
+        !sherd_meta_is_absent(&e->meta, s->env->wall_ms) ||
+        !sherd_ballot_equal(e->ballot, s->r->ballot))
+        return;
+    if (sherd_ballot_compare(e->ballot, s->env->floor) > 0 ||
+        sherd_ballot_compare(record->promised, s->env->floor) > 0 ||
+        sherd_ballot_compare(record->refused, s->env->floor) > 0)
+        return;
+    s->change->forget = true;
+    s->change->dropped = 1;
+    s->record->count = 0;
+    s->record->promised = s->record->refused = SHERD_BALLOT_ZERO;
+}
+
+/* A rebuilt shard goes in beneath newer undecided writes; what is older than a committed entry is
+ * not needed. The floor does not matter: that this version stands is a fact, not a proposal. */
+static void on_insert(struct step *s)
+{
+    struct sherd_entry *e = find(s, s->r->ballot);
+    bool committed = (s->r->flags & SHERD_COMMITTED) != 0;
+
+    s->answer->kind = SHERD_ACK;
+    if (e && (e->has_shard || (s->r->meta.flags & (SHERD_META_TOMBSTONE | SHERD_META_LOST)))) {
+        if (committed && !e->committed) on_commit(s);
+        return;
+    }
+    if (!e && sherd_ballot_compare(s->r->ballot, newest_committed(s)) <= 0) return;
+    if (!s->env->room) {
+        nack(s, SHERD_REASON_FULL);
+        return;
+    }
+    if (e) { /* held, but its shard is gone or broken: replace it */
+        committed = committed || e->committed;
+        drop_if(s, is_ballot, s->r->ballot);
+    } else if (s->record->count >= SHERD_ENTRIES_MAX) {
+        nack(s, SHERD_REASON_UNDECIDED);
+        return;
+    }
+    put(s)->committed = committed;
+    s->change->put_committed = committed;
+}
+
+/* Removes what a freshly inserted committed entry makes obsolete, by the indices as loaded. */
+static void drop_below_insert(struct step *s)
+{
+    uint8_t index = 0;
+
+    keep_exposed(s);
+    for (uint8_t i = 0; i < s->record->count; i++) {
+        struct sherd_entry *e = &s->record->entries[i];
+        bool is_new = sherd_ballot_equal(e->ballot, s->r->ballot);
+        if (is_new) break;
+        while (s->change->dropped >> index & 1)
+            index++;
+        s->change->dropped |= (uint16_t)(1u << index++);
+    }
+    for (uint8_t i = 0; i < s->record->count; i++) {
+        if (!sherd_ballot_equal(s->record->entries[i].ballot, s->r->ballot)) continue;
+        memmove(s->record->entries, &s->record->entries[i],
+                (size_t)(s->record->count - i) * sizeof(s->record->entries[0]));
+        s->record->count = (uint8_t)(s->record->count - i);
+        break;
+    }
+    tidy_bounds(s);
+}
+
+void sherd_participant_step(const struct sherd_participant_env *env, const struct sherd_request *r,
+                            struct sherd_record *record, struct sherd_change *change,
+                            struct sherd_answer *answer)
+{
+    struct step s = {env, r, record, change, answer};
+
+    *change = (struct sherd_change){0};
+    answer->flags = env->voter ? SHERD_ANSWER_VOTE : 0;
+    answer->reason = SHERD_REASON_NONE;
+    answer->entry_count = 0;
+    answer->max = SHERD_BALLOT_ZERO;
+    answer->body = (struct sherd_bytes){NULL, 0};
+
+    switch (r->kind) {
+    case SHERD_PREPARE: on_prepare(&s); break;
+    case SHERD_PROMISE: on_promise(&s); break;
+    case SHERD_READ: on_read(&s); break;
+    case SHERD_COMMIT: on_commit(&s); break;
+    case SHERD_ABORT: on_abort(&s); break;
+    case SHERD_FORGET: on_forget(&s); break;
+    case SHERD_INSERT:
+        on_insert(&s);
+        if (change->put_committed) drop_below_insert(&s);
+        break;
+    default: nack(&s, SHERD_REASON_BAD); break;
+    }
+}

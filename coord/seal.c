@@ -1,0 +1,63 @@
+#include "coord/seal.h"
+
+bool sherd_seal_is_gone(const struct sherd_membership *m, uint16_t node, uint32_t incarnation)
+{
+    const struct sherd_node *listed = &m->map->nodes[node];
+    uint64_t reported = m->members[node].incarnation;
+
+    return incarnation < listed->since || (reported != 0 && reported != listed->incarnation);
+}
+
+bool sherd_seal_has_sealed(const struct sherd_membership *m, uint16_t node, uint32_t incarnation,
+                           uint64_t version)
+{
+    const struct sherd_member *member = &m->members[node];
+
+    return member->incarnation != 0 && !sherd_seal_is_gone(m, node, incarnation) &&
+           member->map_version >= version;
+}
+
+bool sherd_seal_can_answer(const struct sherd_membership *m, const struct sherd_epoch *x,
+                           uint8_t slot, uint32_t next)
+{
+    uint16_t node = x->node[slot];
+    uint32_t incarnation = x->incarnation[slot];
+
+    return !sherd_seal_is_gone(m, node, incarnation) &&
+           !sherd_seal_has_sealed(m, node, incarnation, next);
+}
+
+bool sherd_seal_is_retired(const struct sherd_membership *m, const struct sherd_partition *p)
+{
+    for (uint32_t i = 0; i + 1 < p->open_count; i++) {
+        const struct sherd_epoch *x = &p->open[i];
+        struct sherd_quorum quorum = sherd_quorum_of(sherd_slots_count(x->voters), m->map->k);
+        uint8_t left = 0;
+
+        for (uint32_t rest = x->voters; rest != 0; rest &= rest - 1)
+            if (sherd_seal_can_answer(m, x, sherd_slots_first(rest), x[1].epoch)) left++;
+        if (left >= quorum.q || left >= quorum.r) return false;
+    }
+    return true;
+}
+
+static bool is_manned(const struct sherd_membership *m, const struct sherd_partition *p)
+{
+    uint8_t sealed = 0;
+
+    for (uint32_t rest = p->voters; rest != 0; rest &= rest - 1) {
+        uint8_t slot = sherd_slots_first(rest);
+        if (sherd_seal_has_sealed(m, p->node[slot], p->incarnation[slot], p->epoch)) sealed++;
+    }
+    return sealed >= sherd_partition_quorum(p, m->map->k).q;
+}
+
+bool sherd_seal_is_live(const struct sherd_membership *m)
+{
+    for (uint16_t i = 0; i < m->map->partition_count; i++) {
+        const struct sherd_partition *p = &m->map->partitions[i];
+        if (p->lost || p->epoch <= m->map->live) continue;
+        if (!is_manned(m, p) || !sherd_seal_is_retired(m, p)) return false;
+    }
+    return true;
+}

@@ -1,0 +1,152 @@
+/* main.c - sherd-server: options, configuration, threads, signals, exit codes. */
+#include <bsd/stdlib.h>
+#include <errno.h>
+#include <getopt.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zmq.h>
+
+#include "client/conf.h"
+#include "client/log.h"
+#include "server/background.h"
+#include "server/keeper.h"
+#include "server/service.h"
+
+enum { EXIT_USAGE = 2, EXIT_ENVIRONMENT = 6, FRAME_THRESHOLD = 64 << 20 };
+
+static volatile int stop;
+
+static void on_signal(int signal_number)
+{
+    (void)signal_number;
+    stop = 1;
+}
+
+static int usage(FILE *out, int code)
+{
+    fprintf(out,
+            "usage: sherd-server --config FILE [--init] [-n]\n"
+            "\n"
+            "  --config FILE  the node's configuration (conf/sherd.conf shows every option)\n"
+            "  --init         with the keeper in this node and no map yet: make the first one\n"
+            "  -n             only check the configuration\n"
+            "  --version      print the version\n");
+    return code;
+}
+
+struct arguments {
+    const char *config;
+    bool init, check_only, version, help, bad;
+};
+
+static struct arguments parse(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"config",  required_argument, NULL, 'c'},
+        {"init",    no_argument,       NULL, 'i'},
+        {"version", no_argument,       NULL, 'v'},
+        {"help",    no_argument,       NULL, 'h'},
+        {NULL,      0,                 NULL, 0  },
+    };
+    struct arguments a = {0};
+    int c;
+
+    while ((c = getopt_long(argc, argv, "c:nh", options, NULL)) != -1) {
+        switch (c) {
+        case 'c': a.config = optarg; break;
+        case 'i': a.init = true; break;
+        case 'n': a.check_only = true; break;
+        case 'v': a.version = true; break;
+        case 'h': a.help = true; break;
+        default: a.bad = true; break;
+        }
+    }
+    if (optind != argc || (!a.config && !a.version && !a.help)) a.bad = true;
+    return a;
+}
+
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* Shards come and go in all sizes: keep freed memory instead of giving every large block back to
+ * the kernel and faulting it in again. */
+static void tune_allocator(void)
+{
+    mallopt(M_MMAP_THRESHOLD, FRAME_THRESHOLD);
+    mallopt(M_TRIM_THRESHOLD, FRAME_THRESHOLD);
+    mallopt(M_ARENA_MAX, 2);
+}
+
+/* Runs the node's threads until a signal; 0 or negative errno. */
+static int run(const struct sherd_conf *conf, bool init, void *zmq_context)
+{
+    struct sherd_progress progress = {0};
+    struct sherd_service *service = NULL;
+    struct sherd_background *background = NULL;
+    struct sherd_keeper *keeper = NULL;
+    uint64_t incarnation = 0;
+    int rc;
+
+    while (incarnation == 0)
+        arc4random_buf(&incarnation, sizeof(incarnation));
+    rc = sherd_service_open(conf, zmq_context, incarnation, &progress, &service);
+    if (rc < 0) log_warn("%s: %s", conf->nodes[conf->self].endpoint, zmq_strerror(-rc));
+    if (rc == 0 && conf->keeper_dir[0]) rc = sherd_keeper_start(conf, init, zmq_context, &keeper);
+    if (rc == 0)
+        rc = sherd_background_start(conf, zmq_context, incarnation, &progress, &background);
+    if (rc == 0) {
+        log_info("node %d serves %s", conf->self, conf->nodes[conf->self].endpoint);
+        rc = sherd_service_run(service, &stop);
+    }
+    sherd_background_stop(background);
+    sherd_keeper_stop(keeper);
+    sherd_service_close(service);
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments a = parse(argc, argv);
+    struct sherd_conf conf;
+    char error[512];
+    void *zmq_context;
+    int rc;
+
+    if (a.bad) return usage(stderr, EXIT_USAGE);
+    if (a.help) return usage(stdout, 0);
+    if (a.version) {
+        printf("sherd-server %s\n", SHERD_VERSION);
+        return 0;
+    }
+    if (sherd_conf_load(a.config, &conf, error, sizeof(error)) < 0) {
+        fprintf(stderr, "sherd-server: %s\n", error);
+        return EXIT_USAGE;
+    }
+    if (conf.self == SHERD_CONF_NO_SELF) {
+        fprintf(stderr, "sherd-server: %s: `self` is missing: which node is this?\n", a.config);
+        sherd_conf_fini(&conf);
+        return EXIT_USAGE;
+    }
+    if (a.check_only) {
+        sherd_conf_fini(&conf);
+        return 0;
+    }
+    log_init("sherd-server", (int)conf.log_level);
+    tune_allocator();
+    catch_signals();
+    zmq_context = zmq_ctx_new();
+    rc = zmq_context ? run(&conf, a.init, zmq_context) : -ENOMEM;
+    if (zmq_context) zmq_ctx_term(zmq_context);
+    sherd_conf_fini(&conf);
+    log_info("stopped");
+    return rc < 0 ? EXIT_ENVIRONMENT : 0;
+}

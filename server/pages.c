@@ -1,0 +1,161 @@
+/* pages.c - LIST: a page of a partition's keys, or of the keys that the background must look at. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/service_parts.h"
+
+enum {
+    PAGE_BYTES_MAX = 4 << 20,
+    PAGE_BYTES_DEFAULT = 1 << 20,
+    VISITS_MAX = 20000, /* records looked at for one page: bounds the turn */
+    QUEUE_VISITS_MAX = 8192,
+    UNDECIDED_AGAIN_MS = 2000,
+};
+
+static bool reserve(struct sherd_service *s, size_t more)
+{
+    size_t need = s->page.size + more, capacity = s->page.capacity ? s->page.capacity : 4096;
+    uint8_t *data;
+
+    if (need <= s->page.capacity) return true;
+    while (capacity < need)
+        capacity *= 2;
+    data = realloc(s->page.data, capacity);
+    if (!data) return false;
+    s->page.data = data;
+    s->page.capacity = capacity;
+    return true;
+}
+
+static bool put_item(struct sherd_service *s, struct sherd_bytes key,
+                     const struct sherd_entry *entries, uint8_t count)
+{
+    return reserve(s, sherd_wire_item_bytes(key, entries, count)) &&
+           sherd_wire_put_item(&s->page, key, entries, count) == 0;
+}
+
+static bool is_wanted(const struct sherd_request *r, const struct sherd_store_key *key,
+                      const struct sherd_record *record)
+{
+    if (r->body.size != 0 &&
+        (key->key.size < r->body.size || memcmp(key->key.data, r->body.data, r->body.size) != 0))
+        return false;
+    for (uint8_t i = 0; i < record->count; i++)
+        if (record->entries[i].ballot.clock >= r->since) return true;
+    return false;
+}
+
+/* Without shards, or only those of the newest committed entry and above, as for READ. */
+static void trim_shards(struct sherd_record *record, bool with_shards)
+{
+    uint8_t newest = 0;
+
+    for (uint8_t i = 0; i < record->count; i++)
+        if (record->entries[i].committed) newest = i;
+    for (uint8_t i = 0; i < record->count; i++)
+        if (!with_shards || i < newest || !record->entries[i].has_shard)
+            record->entries[i].shard = (struct sherd_bytes){NULL, 0};
+}
+
+/* Whoever reads a list may choose by it: what it shows is shown (participant.h). */
+static void show(struct sherd_service *s, const struct sherd_store_key *key,
+                 struct sherd_record *record)
+{
+    struct sherd_change change = {.shown = sherd_record_show(record)};
+
+    if (change.shown) s->store->ops->apply(s->store, key, record, &change, NULL);
+}
+
+static void list_keys(struct sherd_service *s, const struct sherd_request *r, uint32_t limit,
+                      struct sherd_answer *a)
+{
+    struct sherd_store_key cursor = {r->partition, 0, r->key}, key;
+    struct sherd_record record;
+    unsigned visits = 0;
+
+    if (r->key.size != 0) cursor.hash = sherd_hash_key(r->key.data, r->key.size);
+    while (s->store->ops->next(s->store, r->partition, &cursor, &key, &record)) {
+        cursor = key;
+        if (is_wanted(r, &key, &record)) {
+            show(s, &key, &record);
+            trim_shards(&record, (r->flags & SHERD_WITH_SHARD) != 0);
+            if (!put_item(s, key.key, record.entries, record.count)) return;
+        }
+        if (s->page.size >= limit) return;
+        if (++visits == VISITS_MAX) { /* an item without entries only moves the reader's cursor */
+            put_item(s, key.key, NULL, 0);
+            return;
+        }
+    }
+    a->flags |= SHERD_ANSWER_END;
+}
+
+static bool is_undecided(const struct sherd_record *record)
+{
+    for (uint8_t i = 0; i < record->count; i++)
+        if (!record->entries[i].committed) return true;
+    return false;
+}
+
+/* Puts the keys with this hash on the page; `only_undecided`: those that have such an entry.
+ * Returns how many. */
+static unsigned put_keys_of(struct sherd_service *s, const struct sherd_queue_item *item,
+                            bool only_undecided)
+{
+    static const uint8_t past[] = {0xff};
+    struct sherd_store_key cursor =
+                               {
+                                   item->partition, item->hash - 1, {past, sizeof(past)}
+    },
+                           key;
+    struct sherd_record record;
+    unsigned found = 0;
+
+    if (item->hash == 0)
+        cursor = (struct sherd_store_key){
+            item->partition, 0, {NULL, 0}
+        };
+    while (s->store->ops->next(s->store, item->partition, &cursor, &key, &record) &&
+           key.hash <= item->hash) {
+        if (key.hash == item->hash && (!only_undecided || is_undecided(&record))) {
+            put_item(s, key.key, NULL, 0);
+            found++;
+        }
+        cursor = key;
+    }
+    return found;
+}
+
+static void list_queue(struct sherd_service *s, struct sherd_queue *q, bool only_undecided,
+                       uint32_t limit, struct sherd_answer *a)
+{
+    struct sherd_queue_item item;
+
+    for (unsigned i = 0; i < QUEUE_VISITS_MAX && s->page.size < limit; i++) {
+        if (!sherd_queue_pop_due(q, s->now_ms, &item)) {
+            a->flags |= SHERD_ANSWER_END;
+            return;
+        }
+        if (put_keys_of(s, &item, only_undecided) > 0 && only_undecided) {
+            item.due_ms = s->now_ms + UNDECIDED_AGAIN_MS; /* until it is decided */
+            sherd_queue_push(q, item);
+        }
+    }
+}
+
+void sherd_service_list(struct sherd_service *s, const struct sherd_request *r,
+                        struct sherd_answer *a)
+{
+    uint32_t limit = r->limit ? r->limit : PAGE_BYTES_DEFAULT;
+
+    if (limit > PAGE_BYTES_MAX) limit = PAGE_BYTES_MAX;
+    s->page.size = 0;
+    switch (r->what) {
+    case SHERD_LIST_KEYS: list_keys(s, r, limit, a); break;
+    case SHERD_LIST_UNDECIDED: list_queue(s, &s->undecided, true, limit, a); break;
+    case SHERD_LIST_REPAIR: list_queue(s, &s->repair, false, limit, a); break;
+    default: list_queue(s, &s->dead, false, limit, a); break;
+    }
+    a->epoch = r->partition < s->partitions.count ? s->states[r->partition].epoch : 0;
+    a->body = (struct sherd_bytes){s->page.data, s->page.size};
+}

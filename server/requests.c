@@ -1,0 +1,262 @@
+/* requests.c - one request of a client or peer: checked, stepped, applied, answered. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sherd/ecc.h>
+
+#include "coord/map_codec.h"
+#include "server/service_parts.h"
+
+enum {
+    REPAIR_ME_AFTER_MS = 200,      /* the PREPARE may still be on its way */
+    REPAIR_OTHERS_AFTER_MS = 1000, /* ... or the slow node's ACK */
+};
+
+void sherd_service_answer(struct sherd_service *s, const struct sherd_request *r,
+                          struct sherd_answer *a, zmq_msg_t *const *framed,
+                          struct sherd_router_reply *reply)
+{
+    if (r->id == 0) return; /* COMMIT, FORGET: nobody waits */
+    a->id = r->id;
+    a->slot = r->slot;
+    a->map_version = s->partitions.version;
+    if (sherd_router_add_answer(reply, a, framed) < 0) s->counters.answers_dropped++;
+}
+
+static void count_stale(struct sherd_service *s, enum sherd_reason reason)
+{
+    switch (reason) {
+    case SHERD_REASON_EPOCH: s->counters.stale_epoch++; break;
+    case SHERD_REASON_SEALING: s->counters.stale_sealing++; break;
+    case SHERD_REASON_LOST: s->counters.lost_partition++; break;
+    default: s->counters.stranger++; break;
+    }
+}
+
+static void count_nack(struct sherd_service *s, uint8_t reason)
+{
+    switch (reason) {
+    case SHERD_REASON_BALLOT: s->counters.nack_ballot++; break;
+    case SHERD_REASON_VERSION: s->counters.nack_version++; break;
+    case SHERD_REASON_FULL: s->counters.full++; break;
+    case SHERD_REASON_CLOCK: s->counters.clock++; break;
+    case SHERD_REASON_UNDECIDED: s->counters.undecided_limit++; break;
+    case SHERD_REASON_DIFFERENT: s->counters.different_value++; break;
+    default: s->counters.bad_request++; break;
+    }
+}
+
+static void answer_small(struct sherd_service *s, const struct sherd_request *r,
+                         enum sherd_message_kind kind, enum sherd_reason reason,
+                         struct sherd_router_reply *reply)
+{
+    struct sherd_answer a;
+
+    memset(&a, 0, offsetof(struct sherd_answer, entries));
+    a.body = (struct sherd_bytes){NULL, 0};
+    a.kind = (uint8_t)kind;
+    a.reason = (uint8_t)reason;
+    a.max = SHERD_BALLOT_ZERO;
+    a.epoch = r->partition < s->partitions.count ? s->states[r->partition].epoch : 0;
+    sherd_service_answer(s, r, &a, NULL, reply);
+}
+
+static void later(struct sherd_service *s, struct sherd_queue *q, const struct sherd_store_key *key,
+                  uint64_t due_ms)
+{
+    struct sherd_queue_item item = {due_ms, key->hash, key->partition};
+
+    /* What does not fit is found by a pass over the whole partition. */
+    if (!sherd_queue_push(q, item))
+        atomic_fetch_or(&s->progress->rescan_asked[key->partition / 64],
+                        UINT64_C(1) << (key->partition % 64));
+}
+
+/* Remembers what must be looked at later because of this step. */
+static void note_follow_ups(struct sherd_service *s, const struct sherd_request *r,
+                            const struct sherd_store_key *key, const struct sherd_change *change)
+{
+    const struct sherd_partition_state *state = &s->states[key->partition];
+
+    if (change->put && !change->put_committed)
+        later(s, &s->undecided, key,
+              s->now_ms + SHERD_SWEEP_AFTER_MS + state->slot * SHERD_SWEEP_PER_SLOT_MS);
+    if (change->repair_me) later(s, &s->repair, key, s->now_ms + REPAIR_ME_AFTER_MS);
+    /* One holder is enough: the lowest that is known to have it. */
+    if (change->repair_others && sherd_slots_first(r->acked) == state->slot)
+        later(s, &s->repair, key, s->now_ms + REPAIR_OTHERS_AFTER_MS);
+}
+
+static bool has_room(struct sherd_service *s, const struct sherd_request *r)
+{
+    if (r->kind != SHERD_PREPARE && r->kind != SHERD_INSERT) return true;
+    return s->store->ops->has_room(s->store, r->key.size, r->shard.size,
+                                   (r->flags & SHERD_FROM_RESERVE) != 0);
+}
+
+static bool is_changed(const struct sherd_change *c)
+{
+    return c->put || c->dropped || c->committed || c->shown || c->bounds || c->forget;
+}
+
+static void on_key(struct sherd_service *s, struct sherd_request *r, zmq_msg_t *frame,
+                   struct sherd_router_reply *reply)
+{
+    struct sherd_partition_state *state = &s->states[r->partition];
+    struct sherd_store_key key = {r->partition, r->key_hash, r->key};
+    struct sherd_participant_env env = {
+        .wall_ms = s->wall_ms,
+        .floor =
+            r->kind == SHERD_FORGET ? sherd_service_raise_floor(s, r->partition) : state->floor,
+        .voter = state->voter,
+        .clean = state->clean,
+        .room = has_room(s, r),
+        .holders = state->holders,
+    };
+    struct sherd_record record;
+    struct sherd_change change;
+    struct sherd_answer answer;
+    zmq_msg_t *framed[SHERD_ENTRIES_MAX];
+
+    s->store->ops->load(s->store, &key, &record);
+    sherd_participant_step(&env, r, &record, &change, &answer);
+    if (is_changed(&change) && s->store->ops->apply(s->store, &key, &record, &change, frame) < 0) {
+        s->counters.no_memory++; /* not stored, so not answered: the sender's deadline decides */
+        return;
+    }
+    note_follow_ups(s, r, &key, &change);
+    if (answer.kind == SHERD_NACK) count_nack(s, answer.reason);
+    answer.epoch = state->epoch;
+    for (uint8_t i = 0; i < answer.entry_count; i++)
+        framed[i] = answer.entries[i].shard.data && answer.entries[i].handle
+                        ? s->store->ops->frame(s->store, answer.entries[i].handle)
+                        : NULL;
+    sherd_service_answer(s, r, &answer, framed, reply);
+}
+
+static void on_seal(struct sherd_service *s, const struct sherd_request *r,
+                    struct sherd_router_reply *reply)
+{
+    uint8_t drop[SHERD_PARTITIONS / 8] = {0};
+    uint16_t partitions = sherd_map_peek_partitions(r->body);
+    struct sherd_map *map = partitions ? malloc(sherd_map_size(partitions)) : NULL;
+    uint8_t *copy = malloc(r->body.size ? r->body.size : 1);
+    int rc = map && copy ? sherd_map_decode(r->body, map) : -ENOMEM;
+
+    if (rc == 0) rc = sherd_partitions_seal(&s->partitions, map, sherd_map_hash(r->body), drop);
+    if (rc == 0) {
+        for (uint16_t p = 0; p < partitions; p++)
+            if (drop[p / 8] >> (p % 8) & 1) s->store->ops->drop_partition(s->store, p);
+        memcpy(copy, r->body.data, r->body.size);
+        free(s->map);
+        s->map = copy;
+        s->map_size = r->body.size;
+        copy = NULL;
+        sherd_partitions_live(&s->partitions, map->live);
+    }
+    free(copy);
+    free(map);
+    if (rc < 0 && rc != -ESTALE) s->counters.map_refused++;
+    answer_small(s, r, rc == 0 || rc == -ESTALE ? SHERD_SEALED : SHERD_NACK,
+                 rc == 0 || rc == -ESTALE ? SHERD_REASON_NONE : SHERD_REASON_BAD, reply);
+}
+
+static void on_get_map(struct sherd_service *s, const struct sherd_request *r,
+                       struct sherd_router_reply *reply)
+{
+    struct sherd_answer a = {
+        .kind = SHERD_MAP, .body = {s->map, s->map_size}
+    };
+
+    sherd_service_answer(s, r, &a, NULL, reply);
+}
+
+static void on_stats(struct sherd_service *s, const struct sherd_request *r,
+                     struct sherd_router_reply *reply)
+{
+    char *text = sherd_service_stats(s);
+    struct sherd_answer a = {
+        .kind = SHERD_STATS_ARE, .body = {text, text ? strlen(text) : 0}
+    };
+
+    sherd_service_answer(s, r, &a, NULL, reply);
+    free(text);
+}
+
+static void on_list(struct sherd_service *s, const struct sherd_request *r,
+                    struct sherd_router_reply *reply)
+{
+    struct sherd_answer a;
+
+    memset(&a, 0, offsetof(struct sherd_answer, entries));
+    a.kind = SHERD_PAGE;
+    a.max = SHERD_BALLOT_ZERO;
+    sherd_service_list(s, r, &a);
+    sherd_service_answer(s, r, &a, NULL, reply);
+}
+
+/* Requests that name a partition are served only in the epoch that both know and that is live. */
+static bool is_current(struct sherd_service *s, const struct sherd_request *r,
+                       struct sherd_router_reply *reply)
+{
+    enum sherd_reason reason =
+        sherd_partitions_check(&s->partitions, r->partition, r->epoch, r->slot);
+
+    if (reason == SHERD_REASON_NONE) return true;
+    count_stale(s, reason);
+    answer_small(s, r, SHERD_STALE, reason, reply);
+    return false;
+}
+
+static void on_node_request(struct sherd_service *s, const struct sherd_request *r, bool is_local,
+                            struct sherd_router_reply *reply)
+{
+    switch (r->kind) {
+    case SHERD_PING: answer_small(s, r, SHERD_PONG, SHERD_REASON_NONE, reply); return;
+    case SHERD_GET_MAP: on_get_map(s, r, reply); return;
+    case SHERD_STATS: on_stats(s, r, reply); return;
+    case SHERD_RECOVER:
+        atomic_fetch_add(&s->progress->recover_asked, 1);
+        answer_small(s, r, SHERD_ACK, SHERD_REASON_NONE, reply);
+        return;
+    case SHERD_SEAL:
+        if (!is_local) break;
+        on_seal(s, r, reply);
+        return;
+    case SHERD_LIVE:
+        if (!is_local) break;
+        sherd_partitions_live(&s->partitions, r->since);
+        answer_small(s, r, SHERD_SEALED, SHERD_REASON_NONE, reply);
+        return;
+    default: break;
+    }
+    s->counters.bad_request++;
+    answer_small(s, r, SHERD_NACK, SHERD_REASON_BAD, reply);
+}
+
+void sherd_service_request(struct sherd_service *s, struct sherd_request *r, bool is_local,
+                           zmq_msg_t *frame, struct sherd_router_reply *reply)
+{
+    s->requests++;
+    switch (r->kind) {
+    case SHERD_PREPARE:
+    case SHERD_PROMISE:
+    case SHERD_READ:
+    case SHERD_COMMIT:
+    case SHERD_ABORT:
+    case SHERD_FORGET:
+    case SHERD_INSERT:
+        r->key_hash = sherd_hash_key(r->key.data, r->key.size);
+        r->partition = s->partitions.count ? (uint16_t)(r->key_hash % s->partitions.count) : 0;
+        if (is_current(s, r, reply)) on_key(s, r, frame, reply);
+        break;
+    case SHERD_LIST:
+        if (r->what != SHERD_LIST_KEYS && !is_local)
+            on_node_request(s, r, is_local, reply); /* refused there */
+        else if (r->what != SHERD_LIST_KEYS || is_current(s, r, reply))
+            on_list(s, r, reply);
+        break;
+    default: on_node_request(s, r, is_local, reply); break;
+    }
+}

@@ -1,0 +1,31 @@
+/* service.h - the one thread that owns a shard server: its ROUTER socket, its store, its clock.
+ *
+ * A turn: wait on epoll (edge-triggered ZMQ_FDs of the TCP and the inproc socket), read the clock,
+ * take a bounded batch of messages, step participants, sync the store, send the answers batched by
+ * peer. It only answers; whatever needs other nodes is done by the background thread, which is a
+ * client of this service (SERVICE_ENDPOINT, inproc) as of every other node:
+ *   LIST UNDECIDED  keys with an entry older than 2 s + slot * 200 ms, for the sweep
+ *   LIST REPAIR     keys that lack a shard somewhere; taken off the list by being listed
+ *   LIST DEAD       tombstones and expired values due for FORGET
+ * Pages of these three carry keys only (item with no entries), at most `limit` bytes. */
+#ifndef SHERD_SERVER_SERVICE_H
+#define SHERD_SERVER_SERVICE_H
+
+#include "client/conf.h"
+#include "server/progress.h"
+
+#define SHERD_SERVICE_ENDPOINT "inproc://service"
+
+struct sherd_service;
+
+/* Binds the node's endpoint and SHERD_SERVICE_ENDPOINT. -EADDRINUSE: the port is taken.
+ * `incarnation`: random, of this process's memory. `progress` outlives the service. */
+int sherd_service_open(const struct sherd_conf *conf, void *zmq_context, uint64_t incarnation,
+                       struct sherd_progress *progress, struct sherd_service **out);
+
+/* Serves until *stop is set (looked at every 100 ms at the latest), then drains: answers what has
+ * arrived already, at most 1 s. 0, or a negative errno when the socket or the store is broken. */
+int sherd_service_run(struct sherd_service *s, volatile const int *stop);
+void sherd_service_close(struct sherd_service *s);
+
+#endif

@@ -1,0 +1,106 @@
+/* service_parts.h - the inside of a service, shared by the files that make it up:
+ *   service.c   sockets, turns, sessions, batches of answers
+ *   requests.c  one request to one key; SEAL, LIVE and the small ones
+ *   pages.c     LIST
+ *   walker.c    the slow walk over the store: expiry, bounds, tombstones
+ *   stats.c     STATS */
+#ifndef SHERD_SERVER_SERVICE_PARTS_H
+#define SHERD_SERVER_SERVICE_PARTS_H
+
+#include "coord/partition.h"
+#include "server/queue.h"
+#include "server/router.h"
+#include "server/service.h"
+#include "server/sessions.h"
+#include "server/store.h"
+
+enum {
+    SHERD_TURN_MESSAGES_MAX = 128, /* of a turn: bounds the latency of answers, shares one sync */
+    SHERD_TICK_MS = 100,
+    SHERD_UNDECIDED_QUEUE_MAX = 1 << 20,
+    SHERD_REPAIR_QUEUE_MAX = 1 << 16,
+    SHERD_DEAD_QUEUE_MAX = 1 << 16,
+};
+
+/* What was refused or odd, by kind: for STATS. */
+#define SHERD_COUNTER_MAP(X)                                                               \
+    X(bad_message)     /* not ours, or beyond a limit */                                   \
+    X(unknown_session) /* a session that was forgotten, or of another life of this node */ \
+    X(repeated)        /* a message number seen before */                                  \
+    X(stale_epoch)                                                                         \
+    X(stale_sealing)                                                                       \
+    X(stranger)                                                                            \
+    X(lost_partition)                                                                      \
+    X(nack_ballot)                                                                         \
+    X(nack_version)                                                                        \
+    X(full)                                                                                \
+    X(clock)                                                                               \
+    X(undecided_limit)                                                                     \
+    X(different_value) /* one ballot, two values: a broken client */                       \
+    X(bad_request)     /* not for this kind of socket, or not for a node */                \
+    X(map_refused)                                                                         \
+    X(no_memory)                                                                           \
+    X(answers_dropped) /* the peer is gone or does not read */
+
+struct sherd_counters {
+#define X(name) uint64_t name;
+    SHERD_COUNTER_MAP(X)
+#undef X
+};
+
+struct sherd_pending_reply {
+    void *socket;
+    zmq_msg_t identity;
+    struct sherd_router_reply reply;
+};
+
+struct sherd_service {
+    const struct sherd_conf *conf;
+    struct sherd_progress *progress;
+    void *tcp, *inproc; /* ROUTERs */
+    int epoll;
+    uint64_t now_ms, wall_ms, started_ms, tick_ms;
+    struct sherd_hlc clock;
+
+    struct sherd_store *store;
+    struct sherd_partitions partitions;
+    struct sherd_partition_state states[SHERD_PARTITIONS];
+    uint8_t *map; /* encoded, as sealed last; NULL: none */
+    size_t map_size;
+
+    struct sherd_queue undecided, repair, dead;
+    struct sherd_store_key walk; /* the walker's position */
+    uint8_t walk_key[SHERD_KEY_BYTES_MAX];
+    struct sherd_sessions sessions;
+    struct sherd_counters counters;
+    uint64_t requests, messages;
+
+    struct sherd_router_message in;
+    struct sherd_pending_reply replies[SHERD_TURN_MESSAGES_MAX];
+    size_t reply_count;
+    struct sherd_writer_buffer page; /* scratch of LIST */
+};
+
+/* One request of a message. `frame` is the frame of its shard, or NULL; moved from when kept. */
+void sherd_service_request(struct sherd_service *s, struct sherd_request *r, bool is_local,
+                           zmq_msg_t *frame, struct sherd_router_reply *reply);
+
+/* Adds an answer to the reply; counts what does not fit. */
+void sherd_service_answer(struct sherd_service *s, const struct sherd_request *r,
+                          struct sherd_answer *a, zmq_msg_t *const *framed,
+                          struct sherd_router_reply *reply);
+
+/* LIST: fills the answer with a page; its body lives in s->page. */
+void sherd_service_list(struct sherd_service *s, const struct sherd_request *r,
+                        struct sherd_answer *a);
+
+/* A bounded part of the walk. */
+void sherd_service_walk(struct sherd_service *s);
+
+/* The floor of a partition, raised to 120 s behind this node's clock (PROTOCOL 8). */
+struct sherd_ballot sherd_service_raise_floor(struct sherd_service *s, uint16_t partition);
+
+/* JSON text, malloc'ed; NULL: no memory. */
+char *sherd_service_stats(struct sherd_service *s);
+
+#endif

@@ -1,0 +1,81 @@
+/* walker.c - a slow walk over the whole store: frees what has expired, drops bounds that the floor
+ * has passed, and finds tombstones that are old enough to be forgotten everywhere. */
+#include <string.h>
+
+#include "server/service_parts.h"
+
+enum {
+    WALK_RECORDS = 2000,      /* each tick: 20 000 a second */
+    EXPIRED_GRACE_MS = 60000, /* clocks of readers may differ that much */
+};
+
+struct sherd_ballot sherd_service_raise_floor(struct sherd_service *s, uint16_t partition)
+{
+    struct sherd_partition_state *state = &s->states[partition];
+    uint64_t behind_ms =
+        s->wall_ms > SHERD_FLOOR_BEHIND_MS ? s->wall_ms - SHERD_FLOOR_BEHIND_MS : 0;
+    struct sherd_ballot floor = {.clock = behind_ms << 16, .client = 0, .epoch = state->epoch};
+
+    state->floor = sherd_ballot_max(state->floor, floor);
+    return state->floor;
+}
+
+static void strip_expired(struct sherd_service *s, const struct sherd_store_key *key,
+                          const struct sherd_record *record)
+{
+    for (uint8_t i = 0; i < record->count; i++) {
+        const struct sherd_entry *e = &record->entries[i];
+        if (e->committed && e->has_shard && e->meta.expires_ms != 0 &&
+            e->meta.expires_ms + EXPIRED_GRACE_MS <= s->wall_ms)
+            s->store->ops->strip(s->store, key, e->handle);
+    }
+}
+
+/* A lone committed tombstone, or expired value without its shard, from before the floor's reach. */
+static bool is_forgettable(const struct sherd_service *s, const struct sherd_record *record)
+{
+    const struct sherd_entry *e = &record->entries[0];
+
+    return record->count == 1 && e->committed && !e->has_shard &&
+           sherd_meta_is_absent(&e->meta, s->wall_ms) &&
+           sherd_clock_wall_ms(e->ballot.clock) + SHERD_FLOOR_BEHIND_MS < s->wall_ms;
+}
+
+static void visit(struct sherd_service *s, const struct sherd_store_key *key,
+                  struct sherd_record *record)
+{
+    const struct sherd_partition_state *state = &s->states[key->partition];
+    struct sherd_change change = {0};
+
+    strip_expired(s, key, record);
+    if (sherd_record_tidy(record, state->floor)) {
+        change.bounds = true;
+        s->store->ops->apply(s->store, key, record, &change, NULL);
+    }
+    /* One holder leads the round: the lowest slot (the background checks that it votes). */
+    if (state->clean && is_forgettable(s, record) && state->holders != 0 &&
+        sherd_slots_first(state->holders) == state->slot)
+        sherd_queue_push(&s->dead, (struct sherd_queue_item){s->now_ms, key->hash, key->partition});
+}
+
+void sherd_service_walk(struct sherd_service *s)
+{
+    struct sherd_store_key key;
+    struct sherd_record record;
+    unsigned partitions_left = SHERD_PARTITIONS;
+
+    for (unsigned i = 0; i < WALK_RECORDS && partitions_left > 0;) {
+        if (!s->store->ops->next(s->store, s->walk.partition, &s->walk, &key, &record)) {
+            s->walk.partition = (uint16_t)((s->walk.partition + 1) % SHERD_PARTITIONS);
+            s->walk.key.size = 0;
+            s->walk.hash = 0;
+            partitions_left--;
+            continue;
+        }
+        memcpy(s->walk_key, key.key.data, key.key.size);
+        s->walk.hash = key.hash;
+        s->walk.key = (struct sherd_bytes){s->walk_key, key.key.size};
+        visit(s, &key, &record);
+        i++;
+    }
+}
