@@ -2,6 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sherd/ecc.h>
+
 #include "server/service_parts.h"
 
 enum {

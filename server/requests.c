@@ -235,6 +235,11 @@ static void on_node_request(struct sherd_service *s, const struct sherd_request 
     answer_small(s, r, SHERD_NACK, SHERD_REASON_BAD, reply);
 }
 
+static uint16_t partition_of(const struct sherd_service *s, uint64_t key_hash)
+{
+    return (uint16_t)(key_hash % s->partitions.count);
+}
+
 void sherd_service_request(struct sherd_service *s, struct sherd_request *r, bool is_local,
                            zmq_msg_t *frame, struct sherd_router_reply *reply)
 {
@@ -248,7 +253,7 @@ void sherd_service_request(struct sherd_service *s, struct sherd_request *r, boo
     case SHERD_FORGET:
     case SHERD_INSERT:
         r->key_hash = sherd_hash_key(r->key.data, r->key.size);
-        r->partition = s->partitions.count ? (uint16_t)(r->key_hash % s->partitions.count) : 0;
+        r->partition = partition_of(s, r->key_hash);
         if (is_current(s, r, reply)) on_key(s, r, frame, reply);
         break;
     case SHERD_LIST:

@@ -64,6 +64,7 @@ int sherd_service_open(const struct sherd_conf *conf, void *zmq_context, uint64_
     s->partitions.node = (uint16_t)conf->self;
     s->partitions.incarnation = incarnation;
     s->partitions.states = s->states;
+    s->partitions.count = (uint16_t)conf->partitions;
     s->undecided.count_max = SHERD_UNDECIDED_QUEUE_MAX;
     s->repair.count_max = SHERD_REPAIR_QUEUE_MAX;
     s->dead.count_max = SHERD_DEAD_QUEUE_MAX;

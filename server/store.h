@@ -2,7 +2,8 @@
  *
  * A store knows keys, records and partitions; it knows nothing of ballots' meaning or of the
  * network. It belongs to the service's thread. What load() and next() give are views: valid until
- * the next call that changes the same key (or drop_partition). Large shards stay in the ZeroMQ
+ * the next call that changes the same key (or drop_partition); marking an entry committed or shown
+ * leaves them valid. Large shards stay in the ZeroMQ
  * frame that they came in, and leave in a shared copy of it, so that nobody copies their bytes.
  *
  * Keys of one partition have an order, the same on every node: by XXH3_64 of the key as a number,

@@ -21,14 +21,19 @@ struct sherd_ballot sherd_service_raise_floor(struct sherd_service *s, uint16_t 
 }
 
 static void strip_expired(struct sherd_service *s, const struct sherd_store_key *key,
-                          const struct sherd_record *record)
+                          struct sherd_record *record)
 {
+    bool stripped = false;
+
     for (uint8_t i = 0; i < record->count; i++) {
         const struct sherd_entry *e = &record->entries[i];
         if (e->committed && e->has_shard && e->meta.expires_ms != 0 &&
-            e->meta.expires_ms + EXPIRED_GRACE_MS <= s->wall_ms)
+            e->meta.expires_ms + EXPIRED_GRACE_MS <= s->wall_ms) {
             s->store->ops->strip(s->store, key, e->handle);
+            stripped = true;
+        }
     }
+    if (stripped) s->store->ops->load(s->store, key, record); /* the views are gone */
 }
 
 /* A lone committed tombstone, or expired value without its shard, from before the floor's reach. */
@@ -75,7 +80,7 @@ void sherd_service_walk(struct sherd_service *s)
         memcpy(s->walk_key, key.key.data, key.key.size);
         s->walk.hash = key.hash;
         s->walk.key = (struct sherd_bytes){s->walk_key, key.key.size};
-        visit(s, &key, &record);
+        visit(s, &s->walk, &record);
         i++;
     }
 }
