@@ -14,11 +14,12 @@ enum {
     MAP_FORMAT = 1,
     HEAD_BYTES = 56,
     PEEK_OFFSET = HEAD_BYTES - 2, /* of partition_count, the last field of the head */
-    NODE_FIXED_BYTES = 14,
+    NODE_FIXED_BYTES = 18,
     PARTITION_FIXED_BYTES = 10,
-    SLOT_BYTES = 6,
+    SLOT_BYTES = 2,   /* who holds it, or held it last */
+    HOLDER_BYTES = 4, /* of a slot that is held: the incarnation */
     EPOCH_FIXED_BYTES = 8,
-    INCARNATION_BYTES = 4,
+    VOTER_BYTES = 6,
     CHECKSUM_BYTES = 8,
     REPORT_BYTES = 2 + 4 * 8 + 2 * (SHERD_PARTITIONS / 8),
 };
@@ -43,15 +44,17 @@ static struct sherd_bytes text_of(const char *text, size_t size_max)
     return (struct sherd_bytes){text, size};
 }
 
-static size_t partition_bytes(const struct sherd_partition *p)
-{
-    size_t size = PARTITION_FIXED_BYTES;
+static uint8_t slots_of(const struct sherd_map *map) { return (uint8_t)(map->k + map->m); }
 
+static size_t partition_bytes(const struct sherd_partition *p, uint8_t n)
+{
+    size_t size = PARTITION_FIXED_BYTES + (size_t)n * SLOT_BYTES;
+
+    SHERD_ASSERT((sherd_partition_holders(p) & ~sherd_slots_below(n)) == 0);
     SHERD_ASSERT(p->open_count >= 1 && p->open_count <= SHERD_OPEN_EPOCHS_MAX);
-    size += (size_t)sherd_slots_count(sherd_partition_holders(p)) * SLOT_BYTES;
+    size += (size_t)sherd_slots_count(sherd_partition_holders(p)) * HOLDER_BYTES;
     for (uint32_t i = 0; i < p->open_count; i++)
-        size +=
-            EPOCH_FIXED_BYTES + (size_t)sherd_slots_count(p->open[i].voters) * INCARNATION_BYTES;
+        size += EPOCH_FIXED_BYTES + (size_t)sherd_slots_count(p->open[i].voters) * VOTER_BYTES;
     return size;
 }
 
@@ -60,11 +63,12 @@ size_t sherd_map_encoded_max(const struct sherd_map *map)
     size_t size = HEAD_BYTES + CHECKSUM_BYTES;
 
     SHERD_ASSERT(map->node_count <= SHERD_NODES_MAX && map->partition_count <= SHERD_PARTITIONS);
+    SHERD_ASSERT(map->k + map->m <= SHERD_SLOTS_MAX);
     for (uint16_t i = 0; i < map->node_count; i++)
         size += NODE_FIXED_BYTES + text_of(map->nodes[i].endpoint, SHERD_ENDPOINT_BYTES_MAX).size +
                 text_of(map->nodes[i].zone, SHERD_ZONE_BYTES_MAX).size;
     for (uint16_t i = 0; i < map->partition_count; i++)
-        size += partition_bytes(&map->partitions[i]);
+        size += partition_bytes(&map->partitions[i], slots_of(map));
     return size;
 }
 
@@ -95,6 +99,7 @@ static uint8_t *put_node(uint8_t *at, const struct sherd_node *n)
     at = sherd_bytes_put_u16(at, n->id);
     at = sherd_bytes_put_u16(at, n->weight);
     at = sherd_bytes_put_u64(at, n->incarnation);
+    at = sherd_bytes_put_u32(at, n->since);
     at = put_text(at, text_of(n->endpoint, SHERD_ENDPOINT_BYTES_MAX));
     return put_text(at, text_of(n->zone, SHERD_ZONE_BYTES_MAX));
 }
@@ -103,21 +108,24 @@ static uint8_t *put_epoch(uint8_t *at, const struct sherd_epoch *e)
 {
     at = sherd_bytes_put_u32(at, e->epoch);
     at = sherd_bytes_put_u32(at, e->voters);
-    for (uint32_t rest = e->voters; rest != 0; rest &= rest - 1)
-        at = sherd_bytes_put_u32(at, e->incarnation[sherd_slots_first(rest)]);
+    for (uint32_t rest = e->voters; rest != 0; rest &= rest - 1) {
+        uint8_t slot = sherd_slots_first(rest);
+        at = sherd_bytes_put_u16(at, e->node[slot]);
+        at = sherd_bytes_put_u32(at, e->incarnation[slot]);
+    }
     return at;
 }
 
-static uint8_t *put_partition(uint8_t *at, const struct sherd_partition *p)
+static uint8_t *put_partition(uint8_t *at, const struct sherd_partition *p, uint8_t n)
 {
     at = sherd_bytes_put_u32(at, p->voters);
     at = sherd_bytes_put_u32(at, p->learners);
     at = sherd_bytes_put_u8(at, p->lost != 0);
     at = sherd_bytes_put_u8(at, (uint8_t)p->open_count);
-    for (uint32_t rest = sherd_partition_holders(p); rest != 0; rest &= rest - 1) {
-        uint8_t slot = sherd_slots_first(rest);
+    for (uint8_t slot = 0; slot < n; slot++) {
         at = sherd_bytes_put_u16(at, p->node[slot]);
-        at = sherd_bytes_put_u32(at, p->incarnation[slot]);
+        if (sherd_slots_has(sherd_partition_holders(p), slot))
+            at = sherd_bytes_put_u32(at, p->incarnation[slot]);
     }
     for (uint32_t i = 0; i < p->open_count; i++)
         at = put_epoch(at, &p->open[i]);
@@ -134,7 +142,7 @@ size_t sherd_map_encode(const struct sherd_map *map, uint8_t *out, size_t capaci
     for (uint16_t i = 0; i < map->node_count; i++)
         at = put_node(at, &map->nodes[i]);
     for (uint16_t i = 0; i < map->partition_count; i++)
-        at = put_partition(at, &map->partitions[i]);
+        at = put_partition(at, &map->partitions[i], slots_of(map));
     at = sherd_bytes_put_u64(at, XXH3_64bits(out, (size_t)(at - out)));
     SHERD_ASSERT(at == out + size);
     return size;
@@ -202,70 +210,94 @@ static void take_node(struct sherd_bytes_reader *b, uint16_t index, struct sherd
     out->id = sherd_bytes_take_u16(b);
     out->weight = sherd_bytes_take_u16(b);
     out->incarnation = sherd_bytes_take_u64(b);
+    out->since = sherd_bytes_take_u32(b);
     take_text(b, out->endpoint, SHERD_ENDPOINT_BYTES_MAX);
     take_text(b, out->zone, SHERD_ZONE_BYTES_MAX);
     sherd_bytes_require(b, out->id == index);
 }
 
-/* Who holds the slots: known nodes, none of them twice. */
-static void take_slots(struct sherd_bytes_reader *b, uint16_t node_count,
+static uint16_t take_node_id(struct sherd_bytes_reader *b, const struct sherd_map *map)
+{
+    uint16_t node = sherd_bytes_take_u16(b);
+
+    sherd_bytes_require(b, node < map->node_count);
+    return b->broken ? 0 : node; /* safe as an index in any case */
+}
+
+/* Who holds the slots, no node two of them; of a vacant one the last holder, if there was one. */
+static void take_slots(struct sherd_bytes_reader *b, const struct sherd_map *map,
                        struct sherd_partition *out)
 {
     bool taken[SHERD_NODES_MAX] = {false};
 
-    for (uint32_t rest = sherd_partition_holders(out); rest != 0; rest &= rest - 1) {
-        uint8_t slot = sherd_slots_first(rest);
-        uint16_t node = sherd_bytes_take_u16(b);
+    for (uint8_t slot = 0; slot < slots_of(map) && !b->broken; slot++) {
+        uint16_t *node = &out->node[slot];
 
-        sherd_bytes_require(b, node < node_count && !taken[node]);
-        if (b->broken) return;
-        taken[node] = true;
-        out->node[slot] = node;
-        out->incarnation[slot] = sherd_bytes_take_u32(b);
+        if (sherd_slots_has(sherd_partition_holders(out), slot)) {
+            *node = take_node_id(b, map);
+            out->incarnation[slot] = sherd_bytes_take_u32(b);
+            sherd_bytes_require(b, !taken[*node]);
+            taken[*node] = true;
+        } else {
+            *node = sherd_bytes_take_u16(b);
+            sherd_bytes_require(b, *node < map->node_count || *node == SHERD_NO_NODE);
+        }
     }
 }
 
-static void take_epoch(struct sherd_bytes_reader *b, uint32_t slots, struct sherd_epoch *out)
+static void no_nodes(uint16_t node[SHERD_SLOTS_MAX])
+{
+    for (size_t slot = 0; slot < SHERD_SLOTS_MAX; slot++)
+        node[slot] = SHERD_NO_NODE;
+}
+
+/* Fewer than k voters are not an epoch: the arithmetic of quorums counts on it. */
+static void take_epoch(struct sherd_bytes_reader *b, const struct sherd_map *map,
+                       struct sherd_epoch *out)
 {
     *out = (struct sherd_epoch){0};
+    no_nodes(out->node);
     out->epoch = sherd_bytes_take_u32(b);
     out->voters = sherd_bytes_take_u32(b);
-    sherd_bytes_require(b, (out->voters & ~slots) == 0);
-    for (uint32_t rest = out->voters; rest != 0 && !b->broken; rest &= rest - 1)
-        out->incarnation[sherd_slots_first(rest)] = sherd_bytes_take_u32(b);
+    sherd_bytes_require(b, (out->voters & ~sherd_slots_below(slots_of(map))) == 0 &&
+                               sherd_slots_count(out->voters) >= map->k);
+    for (uint32_t rest = out->voters; rest != 0 && !b->broken; rest &= rest - 1) {
+        uint8_t slot = sherd_slots_first(rest);
+        out->node[slot] = take_node_id(b, map);
+        out->incarnation[slot] = sherd_bytes_take_u32(b);
+    }
 }
 
 static void take_epochs(struct sherd_bytes_reader *b, const struct sherd_map *map,
                         struct sherd_partition *out)
 {
-    uint32_t slots = sherd_slots_below((uint8_t)(map->k + map->m));
+    uint32_t voters = 0;
 
     for (uint32_t i = 0; i < out->open_count && !b->broken; i++) {
-        take_epoch(b, slots, &out->open[i]);
+        take_epoch(b, map, &out->open[i]);
         sherd_bytes_require(b, i == 0 || out->open[i - 1].epoch < out->open[i].epoch);
         out->epoch = out->open[i].epoch;
+        voters = out->open[i].voters;
     }
-    sherd_bytes_require(b, out->epoch <= map->version);
+    sherd_bytes_require(b, out->epoch <= map->version && out->voters == voters);
 }
 
 static void take_partition(struct sherd_bytes_reader *b, const struct sherd_map *map,
                            struct sherd_partition *out)
 {
-    uint32_t slots = sherd_slots_below((uint8_t)(map->k + map->m));
+    uint32_t slots = sherd_slots_below(slots_of(map));
 
     *out = (struct sherd_partition){0};
-    for (uint8_t slot = 0; slot < SHERD_SLOTS_MAX; slot++)
-        out->node[slot] = SHERD_NO_NODE;
+    no_nodes(out->node);
     out->voters = sherd_bytes_take_u32(b);
     out->learners = sherd_bytes_take_u32(b);
     out->lost = sherd_bytes_take_u8(b);
     out->open_count = sherd_bytes_take_u8(b);
     sherd_bytes_require(b, (out->voters & out->learners) == 0 &&
                                (sherd_partition_holders(out) & ~slots) == 0 && out->lost <= 1 &&
-                               (out->lost || sherd_slots_count(out->voters) >= map->k) &&
                                is_count((uint16_t)out->open_count, SHERD_OPEN_EPOCHS_MAX));
     if (b->broken) return;
-    take_slots(b, map->node_count, out);
+    take_slots(b, map, out);
     take_epochs(b, map, out);
 }
 
@@ -302,6 +334,13 @@ size_t sherd_report_encode(const struct sherd_report *r, uint8_t *out, size_t ca
     return REPORT_BYTES;
 }
 
+static void take_bits(struct sherd_bytes_reader *b, uint8_t bits[SHERD_PARTITIONS / 8])
+{
+    struct sherd_bytes view = sherd_bytes_take(b, SHERD_PARTITIONS / 8);
+
+    if (view.size != 0) memcpy(bits, view.data, view.size);
+}
+
 int sherd_report_decode(struct sherd_bytes in, struct sherd_report *out)
 {
     if (in.size != REPORT_BYTES) return -EBADMSG;
@@ -312,8 +351,8 @@ int sherd_report_decode(struct sherd_bytes in, struct sherd_report *out)
     r.cluster = sherd_bytes_take_u64(&b);
     r.map_version = sherd_bytes_take_u64(&b);
     r.live = sherd_bytes_take_u64(&b);
-    memcpy(r.rebuilt, sherd_bytes_take(&b, sizeof(r.rebuilt)).data, sizeof(r.rebuilt));
-    memcpy(r.scanned, sherd_bytes_take(&b, sizeof(r.scanned)).data, sizeof(r.scanned));
+    take_bits(&b, r.rebuilt);
+    take_bits(&b, r.scanned);
     if (r.node >= SHERD_NODES_MAX) return -EBADMSG;
 
     *out = r;

@@ -10,10 +10,10 @@
 /* The size of sherd_map_encode's output for this map. */
 size_t sherd_map_encoded_max(const struct sherd_map *map);
 
-/* Writes the map, ending in the XXH3_64 of all before it. Returns the size, or 0: no room. Of a
- * vacant slot, and of a slot that did not vote in an open epoch, nothing is written: it is decoded
- * as SHERD_NO_NODE with incarnation 0. Counts beyond their limits and strings without a closing
- * zero are programmer errors (asserted). */
+/* Writes the map, ending in the XXH3_64 of all before it. Returns the size, or 0: no room. A vacant
+ * slot has no incarnation, and one that did not vote in an open epoch no node there either: they
+ * are decoded as 0 and SHERD_NO_NODE. Counts and slots beyond their limits and strings without a
+ * closing zero are programmer errors (asserted). */
 size_t sherd_map_encode(const struct sherd_map *map, uint8_t *out, size_t capacity);
 
 /* How many partitions the encoded map has, so that the caller can make room
@@ -25,9 +25,10 @@ uint16_t sherd_map_peek_partitions(struct sherd_bytes in);
  * - the checksum was right; version > 0 (a map that is none is never sent), live <= version;
  * - 1 <= k, k + m <= SHERD_SLOTS_MAX, counts of nodes, partitions and open epochs in 1 .. limit;
  * - a node's id is its index; endpoint and zone are zero-terminated, without control characters;
- * - voters and learners are disjoint and below k + m, each held by a node, no node twice;
- * - at least k voters, unless the partition is lost;
- * - open epochs ascend, none is above the version, the last is the partition's. */
+ * - voters and learners are disjoint and below k + m, each held by a node, no node twice; a vacant
+ *   slot names a node or SHERD_NO_NODE;
+ * - every open epoch has k voters or more, each a node; epochs ascend, none is above the version;
+ * - epoch and voters of the partition are those of its last open epoch. */
 int sherd_map_decode(struct sherd_bytes in, struct sherd_map *out);
 
 /* The hash that a successor names as its predecessor: of the encoded form. */
