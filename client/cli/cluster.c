@@ -1,0 +1,442 @@
+/* cluster.c - local clusters: up, down, list, kill, start, wipe. */
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/cli/bar.h"
+#include "client/cli/commands.h"
+#include "client/cli/health.h"
+#include "client/cli/layout.h"
+#include "client/cli/local.h"
+
+enum { START_MS_MAX = 30000, ASK_MS = 500, PAUSE_MS = 20, DRAIN_MS = 5000, KILL_MS = 5000 };
+
+/* A local cluster that is there. */
+struct local {
+    struct cli_place place;
+    struct sherd_conf conf;
+};
+
+static int open_local(const struct cli *cli, struct local *out)
+{
+    int code = cli_place_find_local(cli, &out->place);
+    return code != 0 ? code : cli_place_load(cli, &out->place, &out->conf);
+}
+
+static unsigned count_running(const struct local *local)
+{
+    unsigned running = 0;
+
+    for (unsigned i = 0; i < local->conf.node_count; i++)
+        if (cli_local_pid(local->place.dir, i) != 0) running++;
+    return running;
+}
+
+/* Ends all servers, politely first if `drain_ms` is not 0. False: some would not go. */
+static bool stop_all(const char *dir, unsigned count, unsigned drain_ms)
+{
+    if (drain_ms > 0) {
+        for (unsigned i = 0; i < count; i++)
+            cli_local_signal(dir, i, SIGTERM);
+        for (unsigned i = 0; i < count; i++)
+            cli_local_signal(dir, i, SIGCONT); /* one that is stopped could not hear it */
+        if (cli_local_wait_gone(dir, count, drain_ms)) return true;
+    }
+    for (unsigned i = 0; i < count; i++)
+        cli_local_signal(dir, i, SIGKILL);
+    return cli_local_wait_gone(dir, count, KILL_MS);
+}
+
+/* ---- Waiting for servers ---- */
+
+static int died(const struct cli *cli, const char *dir, unsigned node)
+{
+    char line[CLI_LOG_LINE_SIZE];
+
+    cli_local_last_log(dir, node, line);
+    return cli_fail(cli, CLI_ENVIRONMENT, "node %u ended at once: %s (%s/node-%u.log)", node,
+                    line[0] != '\0' ? line : "it said nothing", dir, node);
+}
+
+/* Until nodes first..last answer; with `live`, under a live map. 0, or an exit code. */
+static int wait_for(const struct cli *cli, struct cli_session *s, unsigned first, unsigned last,
+                    bool live)
+{
+    uint64_t limit_ms = cli->options.timeout_ms > 0 ? cli->options.timeout_ms : START_MS_MAX;
+    uint64_t began_ms = cli_now_ms();
+    struct cli_bar bar;
+    unsigned node = first;
+    int code = 0;
+
+    cli_bar_init(&bar, cli, "starting", 0);
+    while (node <= last && code == 0) {
+        struct cli_node stats;
+        cli_node_read(s, (uint16_t)node, &stats);
+        bool is_ready = stats.stats != NULL && (!live || stats.live > 0);
+        cli_node_fini(&stats);
+        cli_bar_set(&bar, node - first, last - first + 1, 0);
+        if (is_ready) {
+            node++;
+            continue;
+        }
+        if (cli_local_pid(s->place.dir, node) == 0)
+            code = died(cli, s->place.dir, node);
+        else if (cli_now_ms() - began_ms > limit_ms)
+            code = cli_fail(cli, CLI_ENVIRONMENT,
+                            "node %u is not ready after %.1f s; see %s/node-%u.log", node,
+                            (double)limit_ms / 1000, s->place.dir, node);
+        else
+            cli_sleep_ms(PAUSE_MS);
+    }
+    cli_bar_clear(&bar);
+    return code;
+}
+
+static int wait_ready(struct cli *cli, const struct cli_place *place, unsigned first, unsigned last,
+                      bool live)
+{
+    uint64_t given_ms = cli->options.timeout_ms;
+    struct cli_session session;
+    int code;
+
+    cli->options.timeout_ms = 0; /* --timeout is for the whole start, not for each question */
+    code = cli_session_open_at(cli, place, ASK_MS, &session);
+    cli->options.timeout_ms = given_ms;
+    if (code != 0) return code;
+    code = wait_for(cli, &session, first, last, live);
+    cli_session_close(&session);
+    return code;
+}
+
+/* ---- up ---- */
+
+/* What is left of a cluster whose servers are all gone held nothing but memory: make room. */
+static int make_room(const struct cli *cli, const struct cli_place *place)
+{
+    struct local old = {.place = *place};
+    unsigned running;
+    int code;
+
+    if (access(place->conf, F_OK) != 0) return 0;
+    code = cli_place_load(cli, place, &old.conf);
+    if (code != 0) return code;
+    running = count_running(&old);
+    if (running > 0)
+        code =
+            cli_fail(cli, CLI_ENVIRONMENT,
+                     "the cluster in %s is running already (%u of %zu nodes): stop it with 'sherd "
+                     "cluster down', or choose another --dir or --name",
+                     place->dir, running, old.conf.node_count);
+    else
+        cli_layout_remove(place, (unsigned)old.conf.node_count);
+    sherd_conf_fini(&old.conf);
+    return code;
+}
+
+static int start_all(struct cli *cli, const struct cli_place *place, unsigned count)
+{
+    int code = 0;
+
+    for (unsigned i = 0; i < count && code == 0; i++)
+        code = cli_local_spawn(cli, place->dir, i, i == 0);
+    if (code == 0) code = wait_ready(cli, place, 0, count - 1, true);
+    if (code == 0) return 0;
+    stop_all(place->dir, count, 0);
+    cli_layout_remove(place, count);
+    return code;
+}
+
+static int print_up(const struct cli *cli, const struct cli_place *place)
+{
+    const struct cli_options *o = &cli->options;
+    unsigned long long first = o->base_port, last = o->base_port + o->nodes - 1;
+
+    if (cli->options.json)
+        return cli_print_json(json_pack("{s:s, s:s, s:s, s:i, s:s, s:i}", "outcome", "OK", "dir",
+                                        place->dir, "conf", place->conf, "nodes", (int)o->nodes,
+                                        "code", o->code, "base_port", (int)o->base_port));
+    printf("%llu nodes at %s on ports %llu to %llu; files and logs in %s\n",
+           (unsigned long long)o->nodes, o->code, first, last, place->dir);
+    return CLI_OK;
+}
+
+static int run_up(struct cli *cli)
+{
+    unsigned count = (unsigned)cli->options.nodes;
+    struct cli_place place;
+    int code = cli_layout_check(cli);
+
+    if (code == 0) code = cli_place_find_local(cli, &place);
+    if (code == 0) code = make_room(cli, &place);
+    if (code == 0) code = cli_layout_check_ports(cli);
+    if (code == 0) code = cli_layout_write(cli, &place);
+    if (code == 0) code = start_all(cli, &place, count);
+    return code != 0 ? code : print_up(cli, &place);
+}
+
+/* ---- down ---- */
+
+static int run_down(struct cli *cli)
+{
+    struct local local;
+    int code = open_local(cli, &local);
+    unsigned count, running;
+
+    if (code != 0) return code;
+    count = (unsigned)local.conf.node_count;
+    running = count_running(&local);
+    sherd_conf_fini(&local.conf);
+    if (!stop_all(local.place.dir, count, DRAIN_MS))
+        return cli_fail(cli, CLI_ENVIRONMENT, "some servers in %s do not end", local.place.dir);
+    cli_layout_remove(&local.place, count);
+    if (cli->options.json)
+        return cli_print_json(json_pack("{s:s, s:s, s:i}", "outcome", "OK", "dir", local.place.dir,
+                                        "stopped", (int)running));
+    printf("%u nodes stopped; their data was in memory and is gone, the logs stay in %s\n", running,
+           local.place.dir);
+    return CLI_OK;
+}
+
+/* ---- kill, start, wipe ---- */
+
+static int open_node(const struct cli *cli, struct local *local, uint16_t *node)
+{
+    int code = open_local(cli, local);
+
+    if (code == 0)
+        code = cli_place_node(cli, &local->conf, cli->words[0], node);
+    else
+        return code;
+    if (code != 0) sherd_conf_fini(&local->conf);
+    return code;
+}
+
+static int print_node(const struct cli *cli, uint16_t node, pid_t pid, const char *what)
+{
+    if (cli->options.json)
+        return cli_print_json(json_pack("{s:s, s:i, s:i, s:s}", "outcome", "OK", "node", (int)node,
+                                        "pid", (int)pid, "state", what));
+    printf("node %u %s\n", node, what);
+    return CLI_OK;
+}
+
+static int kill_node(const struct cli *cli, const struct local *local, uint16_t node)
+{
+    cli_local_signal(local->place.dir, node, SIGKILL);
+    if (cli_local_wait_one_gone(local->place.dir, node, KILL_MS)) return 0;
+    return cli_fail(cli, CLI_ENVIRONMENT, "node %u does not end", node);
+}
+
+static int run_kill(struct cli *cli)
+{
+    struct local local;
+    uint16_t node = 0;
+    int code = open_node(cli, &local, &node);
+    pid_t pid;
+
+    if (code != 0) return code;
+    pid = cli_local_pid(local.place.dir, node);
+    if (pid == 0)
+        code = cli_fail(cli, CLI_ENVIRONMENT,
+                        "node %u is not running: 'sherd cluster start %u' starts it", node, node);
+    else
+        code = kill_node(cli, &local, node);
+    sherd_conf_fini(&local.conf);
+    return code != 0 ? code : print_node(cli, node, pid, "killed");
+}
+
+static int run_start(struct cli *cli)
+{
+    struct local local;
+    uint16_t node = 0;
+    int code = open_node(cli, &local, &node);
+
+    if (code != 0) return code;
+    code = cli_local_spawn(cli, local.place.dir, node, false);
+    if (code == 0) {
+        code = wait_ready(cli, &local.place, node, node, false);
+        if (code != 0) kill_node(cli, &local, node);
+    }
+    sherd_conf_fini(&local.conf);
+    return code != 0 ? code
+                     : print_node(cli, node, cli_local_pid(local.place.dir, node), "started");
+}
+
+static int run_wipe(struct cli *cli)
+{
+    char path[CLI_PATH_SIZE];
+    struct local local;
+    uint16_t node = 0;
+    int code = open_node(cli, &local, &node);
+
+    if (code != 0) return code;
+    code = kill_node(cli, &local, node);
+    if (code == 0) {
+        cli_place_file(local.place.dir, node, "state", path);
+        cli_local_remove(path);
+    }
+    sherd_conf_fini(&local.conf);
+    return code != 0 ? code : print_node(cli, node, 0, "stopped, its state removed");
+}
+
+/* ---- list ---- */
+
+static json_t *json_of_node(const struct local *local, unsigned node)
+{
+    pid_t pid = cli_local_pid(local->place.dir, node);
+    const char *state =
+        pid == 0 ? "stopped" : (cli_local_is_suspended(pid) ? "suspended" : "running");
+
+    return json_pack("{s:i, s:o, s:i, s:s}", "id", (int)node, "pid",
+                     pid == 0 ? json_null() : json_integer(pid), "port",
+                     (int)cli_layout_port(local->conf.nodes[node].endpoint), "state", state);
+}
+
+static json_t *json_of_local(const struct local *local)
+{
+    json_t *nodes = json_array();
+    char code[16];
+
+    for (unsigned i = 0; i < local->conf.node_count; i++)
+        json_array_append_new(nodes, json_of_node(local, i));
+    snprintf(code, sizeof(code), "%u+%u", local->conf.k, local->conf.m);
+    return json_pack("{s:s, s:s, s:o}", "dir", local->place.dir, "code", code, "nodes", nodes);
+}
+
+static void print_local(const json_t *cluster)
+{
+    const json_t *nodes = json_object_get(cluster, "nodes"), *node;
+    size_t i;
+
+    printf("%s  code %s\n", json_string_value(json_object_get(cluster, "dir")),
+           json_string_value(json_object_get(cluster, "code")));
+    json_array_foreach(nodes, i, node)
+    {
+        printf("  node %-3zu port %-5d %-9s", i,
+               (int)json_integer_value(json_object_get(node, "port")),
+               json_string_value(json_object_get(node, "state")));
+        if (json_is_integer(json_object_get(node, "pid")))
+            printf(" pid %d", (int)json_integer_value(json_object_get(node, "pid")));
+        putchar('\n');
+    }
+}
+
+/* Adds a cluster to the list; one whose configuration is broken is left out, with a report. */
+static int add_local(const struct cli *cli, const struct cli_place *place, json_t *list)
+{
+    struct local local = {.place = *place};
+    int code = cli_place_load(cli, place, &local.conf);
+
+    if (code != 0) return code;
+    json_array_append_new(list, json_of_local(&local));
+    sherd_conf_fini(&local.conf);
+    return 0;
+}
+
+static int add_all(const struct cli *cli, json_t *list)
+{
+    char home[CLI_PATH_SIZE];
+    int code = cli_place_home(cli, home);
+    DIR *folder = code == 0 ? opendir(home) : NULL;
+    const struct dirent *entry;
+
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        struct cli_place place;
+        snprintf(place.dir, sizeof(place.dir), "%.700s/%s", home, entry->d_name);
+        snprintf(place.conf, sizeof(place.conf), "%.1000s/cluster.conf", place.dir);
+        if (entry->d_name[0] != '.' && access(place.conf, F_OK) == 0) add_local(cli, &place, list);
+    }
+    if (folder != NULL) closedir(folder);
+    return code;
+}
+
+static int run_list(struct cli *cli)
+{
+    bool is_named =
+        cli->options.dir != NULL || cli->options.name != NULL || cli->options.conf != NULL;
+    json_t *list = json_array();
+    struct cli_place place;
+    const json_t *cluster;
+    size_t i;
+    int code;
+
+    if (is_named) {
+        code = cli_place_find_local(cli, &place);
+        if (code == 0) code = add_local(cli, &place, list);
+    } else {
+        code = add_all(cli, list);
+    }
+    if (code == 0 && cli->options.json) return cli_print_json(json_pack("{s:o}", "clusters", list));
+    if (code == 0 && json_array_size(list) == 0)
+        puts("no local clusters; 'sherd cluster up' starts one");
+    if (code == 0) json_array_foreach(list, i, cluster) print_local(cluster);
+    json_decref(list);
+    return code;
+}
+
+const struct cli_command cli_cluster_up = {
+    .name = "cluster up",
+    .arguments = "",
+    .summary = "starts a local cluster in the background",
+    .help =
+        "Returns when every server answers; on failure nothing stays running. The servers keep\n"
+        "everything in memory. Files and logs are in $XDG_STATE_HOME/sherd/NAME, or --dir.\n\n"
+        "  sherd cluster up\n"
+        "  sherd cluster up --nodes 11 --code 8+3 --dir /tmp/eleven --base-port 7600\n",
+    .options = CLI_TAKES(NODES) | CLI_TAKES(CODE) | CLI_TAKES(BASE_PORT) | CLI_TAKES(ZONES) |
+               CLI_TAKES(MAX_MEMORY) | CLI_TAKES(RECOVERY_RATE),
+    .run = run_up,
+};
+
+const struct cli_command cli_cluster_down = {
+    .name = "cluster down",
+    .arguments = "",
+    .summary = "stops a local cluster; its data is gone",
+    .help = "  sherd cluster down\n"
+            "  sherd cluster down --dir /tmp/eleven\n",
+    .run = run_down,
+};
+
+const struct cli_command cli_cluster_list = {
+    .name = "cluster list",
+    .arguments = "",
+    .summary = "local clusters, their servers' processes and ports",
+    .help = "All named clusters, or the one of --dir or --name.\n\n"
+            "  sherd cluster list\n"
+            "  sherd cluster list --dir /tmp/eleven --json\n",
+    .run = run_list,
+};
+
+const struct cli_command cli_cluster_kill = {
+    .name = "cluster kill",
+    .arguments = "NODE",
+    .summary = "kills a server (SIGKILL), to see what happens",
+    .help = "  sherd cluster kill 2\n",
+    .words_min = 1,
+    .words_max = 1,
+    .run = run_kill,
+};
+
+const struct cli_command cli_cluster_start = {
+    .name = "cluster start",
+    .arguments = "NODE",
+    .summary = "starts a server again; it begins empty, and is rebuilt",
+    .help = "Returns when it answers; 'sherd recover NODE --watch' when it is whole again.\n\n"
+            "  sherd cluster start 2\n",
+    .words_min = 1,
+    .words_max = 1,
+    .run = run_start,
+};
+
+const struct cli_command cli_cluster_wipe = {
+    .name = "cluster wipe",
+    .arguments = "NODE",
+    .summary = "kills a server if it runs, and removes what it kept",
+    .help = "  sherd cluster wipe 2 && sherd cluster start 2\n",
+    .words_min = 1,
+    .words_max = 1,
+    .run = run_wipe,
+};

@@ -1,0 +1,204 @@
+#include "client/cli/health.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A number in nested objects; 0 when it is missing, as in a node of another version. */
+static uint64_t number(const json_t *object, const char *outer, const char *name)
+{
+    const json_t *place = outer != NULL ? json_object_get(object, outer) : object;
+    json_int_t value = json_integer_value(json_object_get(place, name));
+
+    return value > 0 ? (uint64_t)value : 0;
+}
+
+static void read_progress(struct cli_node *node)
+{
+    const json_t *stats = node->stats;
+
+    node->recover_asked = number(stats, "recovery", "recover_asked");
+    node->recover_done = number(stats, "recovery", "recover_done");
+    node->done_bytes = number(stats, "recovery", "bytes_done");
+    node->total = number(stats, "recovery", "keys_total");
+    node->done = number(stats, "recovery", "keys_done");
+    if (node->total > 0) return;
+    node->total = number(stats, "recovery", "partitions_total");
+    node->done = number(stats, "recovery", "partitions_done");
+}
+
+static const char *state_of(const struct cli_node *node)
+{
+    const char *task;
+
+    if (node->stats == NULL) return "down";
+    if (node->live == 0) return "starting";
+    if (node->lost > 0) return "lost";
+    task = json_string_value(json_object_get(json_object_get(node->stats, "recovery"), "task"));
+    if (node->learning > 0) return task && !strcmp(task, "rebuild") ? "rebuilding" : "learning";
+    if (node->sealing > 0) return "sealing";
+    if (node->unclean > 0) return "unclean";
+    return node->repairs > 0 ? "repairing" : "up";
+}
+
+void cli_node_read(struct cli_session *s, uint16_t node, struct cli_node *out)
+{
+    enum sherd_outcome outcome = SHERD_NO_QUORUM;
+    char *text = NULL;
+    json_t *stats;
+
+    *out = (struct cli_node){.keeper_ms = -1};
+    if (sherd_node_stats(s->client, node, &outcome, &text) == 0 && outcome == SHERD_OK && text)
+        out->stats = json_loads(text, 0, NULL);
+    free(text);
+    stats = out->stats;
+    out->voting = number(stats, "partitions", "voting");
+    out->learning = number(stats, "partitions", "learning");
+    out->sealing = number(stats, "partitions", "sealing");
+    out->unclean = number(stats, "partitions", "unclean");
+    out->lost = number(stats, "partitions", "lost");
+    out->bytes = number(stats, "store", "bytes");
+    out->keys = number(stats, "store", "keys");
+    out->undecided = number(stats, "store", "undecided");
+    out->repairs = number(stats, NULL, "repair_list") + number(stats, NULL, "rescan_partitions") +
+                   number(stats, "recovery", "backlog");
+    out->live = number(stats, NULL, "live");
+    if (json_object_get(stats, "keeper_heard_ms_ago") != NULL)
+        out->keeper_ms = (int64_t)number(stats, NULL, "keeper_heard_ms_ago");
+    read_progress(out);
+    out->state = state_of(out);
+}
+
+void cli_node_fini(struct cli_node *node)
+{
+    json_decref(node->stats);
+    node->stats = NULL;
+}
+
+bool cli_node_is_whole(const struct cli_node *node)
+{
+    return node->stats != NULL && node->live > 0 && node->learning == 0 && node->sealing == 0 &&
+           node->unclean == 0 && node->lost == 0 && node->repairs == 0;
+}
+
+__attribute__((format(printf, 2, 3))) static void complain(struct cli_health *h, const char *format,
+                                                           ...)
+{
+    char text[256];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    json_array_append_new(h->problems, json_string(text));
+}
+
+static unsigned long long long_of(uint64_t n) { return n; }
+
+static void judge_node(struct cli_health *h, const struct cli_session *s, size_t i)
+{
+    const struct cli_node *node = &h->nodes[i];
+
+    if (node->stats == NULL)
+        complain(h, "node %zu (%s) does not answer", i, s->conf.nodes[i].endpoint);
+    else if (node->live == 0)
+        complain(h, "node %zu has no cluster map yet", i);
+    if (node->lost > 0)
+        complain(h,
+                 "node %zu: %llu partitions lost more than the code can rebuild; "
+                 "'sherd recover --accept-loss' gives them up",
+                 i, long_of(node->lost));
+    if (node->learning > 0)
+        complain(h, "node %zu is being rebuilt: %llu partitions to go", i, long_of(node->learning));
+    if (node->sealing > 0)
+        complain(h, "node %zu: %llu partitions wait for a new epoch", i, long_of(node->sealing));
+    if (node->unclean > 0 && node->learning == 0 && node->lost == 0)
+        complain(h, "node %zu: %llu partitions have an older epoch open", i,
+                 long_of(node->unclean));
+    if (node->repairs > 0)
+        complain(h, "node %zu: %llu keys wait to be repaired", i, long_of(node->repairs));
+}
+
+static void judge_cluster(struct cli_health *h, const struct cli_session *s)
+{
+    const struct sherd_cluster_info *info = &h->info;
+
+    if (!h->has_info) {
+        complain(h, "no node knows a cluster map");
+        return;
+    }
+    if (s->conf.keeper[0] != '\0' && h->keeper == NULL)
+        complain(h, "the keeper (%s) does not answer: epochs do not move", s->conf.keeper);
+    if (info->lost > 0) complain(h, "%u partitions are lost", info->lost);
+    if (info->degraded > 0)
+        complain(h, "%u of %u partitions have a slot without a voter", info->degraded,
+                 info->partitions);
+    if (info->learning > 0)
+        complain(h, "%u of %u partitions have a learner", info->learning, info->partitions);
+    if (info->unclean > 0)
+        complain(h, "%u of %u partitions are unclean", info->unclean, info->partitions);
+    if (info->map_version != info->live_version)
+        complain(h, "map version %llu is not live yet", long_of(info->map_version));
+}
+
+static void judge_undecided(struct cli_health *h)
+{
+    h->only_undecided = json_array_size(h->problems) == 0;
+    for (size_t i = 0; i < h->count; i++)
+        if (h->nodes[i].undecided > 0)
+            complain(h, "node %zu: %llu undecided entries", i, long_of(h->nodes[i].undecided));
+    if (json_array_size(h->problems) == 0) h->only_undecided = false;
+}
+
+static json_t *read_keeper(struct cli_session *s)
+{
+    enum sherd_outcome outcome = SHERD_NO_QUORUM;
+    char *text = NULL;
+    json_t *keeper = NULL;
+
+    if (s->conf.keeper[0] == '\0') return NULL;
+    if (sherd_node_stats(s->client, SHERD_KEEPER, &outcome, &text) == 0 && outcome == SHERD_OK &&
+        text != NULL)
+        keeper = json_loads(text, 0, NULL);
+    free(text);
+    return keeper;
+}
+
+int cli_health_read(const struct cli *cli, struct cli_session *s, struct cli_health *out)
+{
+    struct cli_health h = {.count = s->conf.node_count};
+    enum sherd_outcome outcome = SHERD_NO_QUORUM;
+
+    h.problems = json_array();
+    h.nodes = calloc(h.count, sizeof(*h.nodes));
+    if (h.problems == NULL || h.nodes == NULL) {
+        h.count = 0;
+        cli_health_fini(&h);
+        return cli_fail_errno(cli, -ENOMEM);
+    }
+    for (size_t i = 0; i < h.count; i++) {
+        cli_node_read(s, (uint16_t)i, &h.nodes[i]);
+        h.bytes += h.nodes[i].bytes;
+    }
+    h.keeper = read_keeper(s);
+    h.has_info = sherd_cluster_info(s->client, &outcome, &h.info) == 0 && outcome == SHERD_OK;
+    judge_cluster(&h, s);
+    for (size_t i = 0; i < h.count; i++)
+        judge_node(&h, s, i);
+    judge_undecided(&h);
+    *out = h;
+    return 0;
+}
+
+void cli_health_fini(struct cli_health *h)
+{
+    for (size_t i = 0; i < h->count; i++)
+        cli_node_fini(&h->nodes[i]);
+    free(h->nodes);
+    json_decref(h->keeper);
+    json_decref(h->problems);
+    *h = (struct cli_health){0};
+}
+
+bool cli_health_is_good(const struct cli_health *h) { return json_array_size(h->problems) == 0; }

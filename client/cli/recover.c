@@ -1,0 +1,174 @@
+/* recover.c - rebuilds a node's shards now, and shows how far it is. */
+#include <string.h>
+
+#include "client/cli/bar.h"
+#include "client/cli/commands.h"
+#include "client/cli/health.h"
+
+enum { PAUSE_MS = 200, LINE_EVERY_MS = 2000, SILENCE_MS_MAX = 30000 };
+
+struct watch {
+    uint16_t node;
+    char incarnation[32]; /* of the node's memory when it was asked */
+    uint64_t asked;       /* its count of requests, the one of this command included */
+    uint64_t heard_ms;    /* monotonic */
+    uint64_t rebuilt_keys, rebuilt_bytes;
+};
+
+static uint64_t rebuilt(const struct cli_node *node, const char *what)
+{
+    json_t *recovery = json_object_get(node->stats, "recovery");
+    return (uint64_t)json_integer_value(json_object_get(recovery, what));
+}
+
+static const char *incarnation_of(const struct cli_node *node)
+{
+    const char *text = json_string_value(json_object_get(node->stats, "incarnation"));
+    return text != NULL ? text : "";
+}
+
+static int ask(const struct cli *cli, struct cli_session *s, struct watch *w)
+{
+    enum sherd_outcome outcome = SHERD_NO_QUORUM;
+    struct cli_node node;
+    int rc = sherd_node_recover(s->client, w->node, &outcome);
+
+    if (rc != 0) return cli_fail_errno(cli, rc);
+    cli_node_read(s, w->node, &node);
+    if (outcome != SHERD_OK || node.stats == NULL) {
+        cli_node_fini(&node);
+        return cli_fail(cli, CLI_UNHEALTHY, "node %u (%s) does not answer; is it running?", w->node,
+                        s->conf.nodes[w->node].endpoint);
+    }
+    snprintf(w->incarnation, sizeof(w->incarnation), "%s", incarnation_of(&node));
+    w->asked = node.recover_asked;
+    cli_node_fini(&node);
+    return 0;
+}
+
+/* A node without any slot is whole too: then nothing in the map is without a voter. */
+static bool is_done(struct cli_session *s, const struct watch *w, const struct cli_node *node)
+{
+    struct sherd_cluster_info info;
+    enum sherd_outcome outcome;
+
+    if (!cli_node_is_whole(node) || node->recover_done < w->asked) return false;
+    if (node->voting > 0) return true;
+    return sherd_cluster_info(s->client, &outcome, &info) == 0 && outcome == SHERD_OK &&
+           info.degraded == 0 && info.learning == 0;
+}
+
+/* One look. 0: go on; 1: done; negative: an exit code, reported. */
+static int look(const struct cli *cli, struct cli_session *s, struct watch *w, struct cli_bar *bar)
+{
+    struct cli_node node;
+    int result = 0;
+
+    cli_node_read(s, w->node, &node);
+    if (node.stats == NULL) {
+        if (cli_now_ms() - w->heard_ms > SILENCE_MS_MAX) {
+            cli_bar_clear(bar);
+            result =
+                -cli_fail(cli, CLI_UNHEALTHY, "node %u has been silent for %d s; is it running?",
+                          w->node, SILENCE_MS_MAX / 1000);
+        }
+        return result;
+    }
+    w->heard_ms = cli_now_ms();
+    if (strcmp(w->incarnation, incarnation_of(&node)) != 0)
+        result = -ask(cli, s, w); /* it restarted meanwhile, and forgot the request */
+    else if (is_done(s, w, &node))
+        result = 1;
+    else
+        cli_bar_set(bar, node.done, node.total, node.done_bytes);
+    w->rebuilt_keys = rebuilt(&node, "rebuilt_keys");
+    w->rebuilt_bytes = rebuilt(&node, "rebuilt_bytes");
+    cli_node_fini(&node);
+    return result;
+}
+
+static int watch(const struct cli *cli, struct cli_session *s, struct watch *w)
+{
+    uint64_t began_ms = cli_now_ms();
+    struct cli_bar bar;
+    char label[32], size[CLI_SIZE_TEXT];
+    int result = 0;
+
+    snprintf(label, sizeof(label), "node %u", w->node);
+    cli_bar_init(&bar, cli, label, LINE_EVERY_MS);
+    w->heard_ms = began_ms;
+    while ((result = look(cli, s, w, &bar)) == 0)
+        cli_sleep_ms(PAUSE_MS);
+    cli_bar_clear(&bar);
+    if (result < 0) return -result;
+    if (cli->options.json)
+        return cli_print_json(json_pack("{s:s, s:i, s:I, s:I, s:f}", "outcome", "OK", "node",
+                                        (int)w->node, "rebuilt_keys", (json_int_t)w->rebuilt_keys,
+                                        "rebuilt_bytes", (json_int_t)w->rebuilt_bytes, "seconds",
+                                        (double)(cli_now_ms() - began_ms) / 1000));
+    printf("node %u votes everywhere and its partitions are clean; %llu shards (%s) rebuilt since "
+           "it started\n",
+           w->node, (unsigned long long)w->rebuilt_keys, cli_show_size(size, w->rebuilt_bytes));
+    return CLI_OK;
+}
+
+static int accept_loss(const struct cli *cli, struct cli_session *s)
+{
+    enum sherd_outcome outcome = SHERD_NO_QUORUM;
+    int rc = sherd_accept_loss(s->client, &outcome);
+
+    if (rc != 0) return cli_fail_errno(cli, rc);
+    if (outcome != SHERD_OK)
+        return cli_fail_outcome(cli, (struct sherd_bytes){"keeper", 6}, outcome);
+    if (!cli->options.json) puts("lost partitions begin anew, empty");
+    return 0;
+}
+
+static int recover_node(const struct cli *cli, struct cli_session *s, uint16_t node)
+{
+    struct watch w = {.node = node};
+    int code = ask(cli, s, &w);
+
+    if (code != 0) return code;
+    if (cli->options.watch) return watch(cli, s, &w);
+    if (cli->options.json)
+        return cli_print_json(json_pack("{s:s, s:i}", "outcome", "OK", "node", (int)w.node));
+    printf("node %u looks through its partitions now; 'sherd status' shows how far it is\n",
+           w.node);
+    return CLI_OK;
+}
+
+static int run_recover(struct cli *cli)
+{
+    struct cli_session session;
+    uint16_t node = 0;
+    int code;
+
+    if (cli->count == 0 && !cli->options.accept_loss)
+        return cli_fail(cli, CLI_USAGE, "NODE is missing: give its number, or --accept-loss");
+    code = cli_session_open(cli, 2 * CLI_HEALTH_TIMEOUT_MS, &session);
+    if (code != 0) return code;
+    if (cli->count > 0) code = cli_place_node(cli, &session.conf, cli->words[0], &node);
+    if (code == 0 && cli->options.accept_loss) code = accept_loss(cli, &session);
+    if (code == 0 && cli->count > 0)
+        code = recover_node(cli, &session, node);
+    else if (code == 0 && cli->options.json)
+        code = cli_print_json(json_pack("{s:s}", "outcome", "OK"));
+    cli_session_close(&session);
+    return code;
+}
+
+const struct cli_command cli_recover = {
+    .name = "recover",
+    .arguments = "[NODE]",
+    .summary = "rebuilds what a node lacks, now",
+    .help = "A node that comes back empty is rebuilt by itself; this looks through all of its\n"
+            "partitions at once. With --watch it returns when the node votes everywhere and its\n"
+            "partitions are clean. --accept-loss: what more nodes lost than the code can rebuild\n"
+            "begins anew, empty.\n\n"
+            "  sherd recover 3 --watch\n"
+            "  sherd recover --accept-loss\n",
+    .options = CLI_TAKES(WATCH) | CLI_TAKES(ACCEPT_LOSS),
+    .words_max = 1,
+    .run = run_recover,
+};
