@@ -66,7 +66,7 @@ choose_files() {
 
 # Ports may be taken between looking and binding, too: try a few.
 start_cluster() {
-    for attempt in 1 2 3 4 5; do
+    for _ in 1 2 3 4 5; do
         port=$((10000 + $(od -An -N2 -tu2 /dev/urandom) % 20000))
         if "$sherd" cluster up --nodes 6 --code 4+2 --dir "$work/cluster" --base-port $port \
             2>"$work/error"; then

@@ -82,16 +82,23 @@ bool cli_node_is_whole(const struct cli_node *node)
            node->unclean == 0 && node->lost == 0 && node->repairs == 0;
 }
 
+__attribute__((format(printf, 2, 0))) static void add_problem(struct cli_health *h,
+                                                              const char *format, va_list args)
+{
+    char text[256];
+
+    vsnprintf(text, sizeof(text), format, args);
+    json_array_append_new(h->problems, json_string(text));
+}
+
 __attribute__((format(printf, 2, 3))) static void complain(struct cli_health *h, const char *format,
                                                            ...)
 {
-    char text[256];
     va_list args;
 
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    add_problem(h, format, args);
     va_end(args);
-    json_array_append_new(h->problems, json_string(text));
 }
 
 static unsigned long long long_of(uint64_t n) { return n; }

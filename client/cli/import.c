@@ -58,7 +58,7 @@ static int judge_set(struct cli_pump *pump, struct cli_pump_slot *slot)
 
 static int sum_of_file(struct cli_pump *pump, const struct cli_file *file, char sum[CLI_SUM_SIZE])
 {
-    struct sherd_bytes bytes;
+    struct sherd_bytes bytes = {"", 0};
     void *memory = NULL;
     int code;
 

@@ -13,6 +13,7 @@
 int cli_layout_check(const struct cli *cli)
 {
     const struct cli_options *o = &cli->options;
+    unsigned long long first = o->base_port, last = o->base_port + o->nodes; /* the keeper's */
     unsigned k = 0, m = 0;
 
     if (sherd_parse_code(o->code, &k, &m) != 0)
@@ -25,10 +26,10 @@ int cli_layout_check(const struct cli *cli)
                         "code %u+%u needs at least %u nodes, not %llu: use --nodes %u or a smaller "
                         "code",
                         k, m, k + m, (unsigned long long)o->nodes, k + m);
-    if (o->base_port + o->nodes > UINT16_MAX)
-        return cli_fail(
-            cli, CLI_USAGE, "ports %llu to %llu end beyond 65535: use a lower --base-port",
-            (unsigned long long)o->base_port, (unsigned long long)(o->base_port + o->nodes));
+    if (last > UINT16_MAX)
+        return cli_fail(cli, CLI_USAGE,
+                        "ports %llu to %llu end beyond 65535: use a lower --base-port", first,
+                        last);
     if (o->zones > o->nodes)
         return cli_fail(cli, CLI_USAGE, "%llu zones need at least as many nodes",
                         (unsigned long long)o->zones);
@@ -53,18 +54,18 @@ static int try_port(uint16_t port)
 
 int cli_layout_check_ports(const struct cli *cli)
 {
-    uint64_t first = cli->options.base_port;
+    unsigned long long first = cli->options.base_port, last = first + cli->options.nodes;
 
-    for (uint64_t i = 0; i <= cli->options.nodes; i++) { /* the last one is the keeper's */
-        int rc = try_port((uint16_t)(first + i));
+    for (unsigned long long port = first; port <= last; port++) { /* the last one is the keeper's */
+        int rc = try_port((uint16_t)port);
         if (rc == -EADDRINUSE)
             return cli_fail(cli, CLI_ENVIRONMENT,
                             "port %llu is in use: choose others with --base-port; 'sherd cluster "
                             "list' shows local clusters",
-                            (unsigned long long)(first + i));
+                            port);
         if (rc != 0)
             return cli_fail(cli, CLI_ENVIRONMENT, "port %llu: %s; choose others with --base-port",
-                            (unsigned long long)(first + i), strerror(-rc));
+                            port, strerror(-rc));
     }
     return 0;
 }

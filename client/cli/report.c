@@ -51,15 +51,23 @@ static int report(const struct cli *cli, int code, const char *outcome, const ch
     return code;
 }
 
-int cli_fail(const struct cli *cli, int code, const char *format, ...)
+__attribute__((format(printf, 3, 0))) static int report_args(const struct cli *cli, int code,
+                                                             const char *format, va_list args)
 {
     char text[LINE_SIZE];
+
+    vsnprintf(text, sizeof(text), format, args);
+    return report(cli, code, NULL, text);
+}
+
+int cli_fail(const struct cli *cli, int code, const char *format, ...)
+{
     va_list args;
 
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    report_args(cli, code, format, args);
     va_end(args);
-    return report(cli, code, NULL, text);
+    return code;
 }
 
 /* What the caller can do about an outcome, where that is not plain. */
@@ -104,7 +112,8 @@ int cli_print_json(json_t *object)
 static char *base64_of(struct sherd_bytes bytes)
 {
     static const char letters[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
+    enum { PADDING = 64 };
     const unsigned char *in = bytes.data;
     char *text = malloc((bytes.size + 2) / 3 * 4 + 1), *out = text;
 
@@ -116,8 +125,8 @@ static char *base64_of(struct sherd_bytes bytes)
         if (left > 2) group |= in[i + 2];
         *out++ = letters[group >> 18];
         *out++ = letters[group >> 12 & 63];
-        *out++ = left > 1 ? letters[group >> 6 & 63] : '=';
-        *out++ = left > 2 ? letters[group & 63] : '=';
+        *out++ = letters[left > 1 ? group >> 6 & 63 : PADDING];
+        *out++ = letters[left > 2 ? group & 63 : PADDING];
     }
     *out = '\0';
     return text;

@@ -1,6 +1,8 @@
 #!/bin/sh
 # cli.sh: the command line from end to end: every command, every exit code it can show, wrong input.
+# shellcheck disable=SC2154 # work, out, cluster and base_port are lib.sh's
 set -u
+# shellcheck source=tests/cluster/lib.sh
 . "$(dirname "$0")/lib.sh"
 export XDG_STATE_HOME="$work/state"
 

@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2034 # names for whoever sources it
 # lib.sh - for cluster tests written in shell: source it. Local clusters on free ports, in a folder
 # of their own; whatever happens, all that was started is stopped again, and the folder removed.
 #
@@ -12,10 +13,10 @@
 SHERD_BUILD=${SHERD_BUILD:?the build folder}
 sherd=$SHERD_BUILD/client/cli/sherd
 export SHERD_SERVER="${SHERD_SERVER:-$SHERD_BUILD/server/sherd-server}"
-[ -x "$sherd" ] && [ -x "$SHERD_SERVER" ] || {
+if [ ! -x "$sherd" ] || [ ! -x "$SHERD_SERVER" ]; then
     echo "no sherd or sherd-server in $SHERD_BUILD"
     exit 77
-}
+fi
 work=$(mktemp -d) || exit 2
 out=$work/out
 err=$work/err
