@@ -88,7 +88,8 @@ static void weigh(const struct sherd_map *map, const uint32_t *load, struct sher
     for (uint16_t i = 0; i < map->node_count; i++) {
         if (map->nodes[i].weight == 0) continue;
         uint64_t share = 4 * slots * map->nodes[i].weight / weights; /* in quarters */
-        nodes[i].weight = share > 4 * load[i] ? (uint16_t)(share - 4 * load[i]) : 1;
+        uint64_t had = 4 * (uint64_t)load[i];
+        nodes[i].weight = share > had ? (uint16_t)(share - had) : 1;
     }
 }
 

@@ -97,7 +97,7 @@ uint8_t sherd_placement_choose(const struct sherd_node *nodes, uint16_t node_cou
     uint8_t filled = 0;
 
     SHERD_ASSERT(n <= SHERD_SLOTS_MAX);
-    for (uint8_t i = 0; i < SHERD_SLOTS_MAX; i++)
+    for (size_t i = 0; i < SHERD_SLOTS_MAX; i++)
         slots[i] = SHERD_NO_NODE;
     while (filled < n) {
         uint16_t node =

@@ -339,8 +339,8 @@ static void open_epoch(const struct sherd_map *next, struct sherd_partition *p, 
     p->epoch = (uint32_t)next->version;
     p->open_count = at + 1;
     *x = (struct sherd_epoch){.epoch = p->epoch, .voters = p->voters};
-    for (uint8_t slot = 0; slot < SHERD_SLOTS_MAX; slot++) {
-        bool votes = sherd_slots_has(p->voters, slot);
+    for (size_t slot = 0; slot < SHERD_SLOTS_MAX; slot++) {
+        bool votes = sherd_slots_has(p->voters, (uint8_t)slot);
         x->node[slot] = votes ? p->node[slot] : (uint16_t)SHERD_NO_NODE;
         x->incarnation[slot] = votes ? p->incarnation[slot] : 0;
     }
@@ -355,11 +355,11 @@ void sherd_succession_apply(struct sherd_map *next, uint16_t index,
     p->learners = plan->learners;
     p->lost = plan->lost;
     memcpy(p->node, plan->node, sizeof(p->node));
-    for (uint8_t slot = 0; slot < SHERD_SLOTS_MAX; slot++) {
-        if (sherd_slots_has(plan->fresh, slot)) {
+    for (size_t slot = 0; slot < SHERD_SLOTS_MAX; slot++) {
+        if (sherd_slots_has(plan->fresh, (uint8_t)slot)) {
             SHERD_ASSERT(next->next_incarnation != UINT32_MAX);
             p->incarnation[slot] = next->next_incarnation++;
-        } else if (!sherd_slots_has(plan->voters | plan->learners, slot)) {
+        } else if (!sherd_slots_has(plan->voters | plan->learners, (uint8_t)slot)) {
             p->incarnation[slot] = 0;
         }
     }

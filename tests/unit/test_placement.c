@@ -34,24 +34,24 @@ static struct cluster cluster_of(uint16_t count, const char *weights, const char
     return c;
 }
 
-static uint8_t choose(const struct cluster *c, uint16_t partition, uint8_t n, uint16_t *slots)
+static uint8_t choose(const struct cluster *c, unsigned partition, uint8_t n, uint16_t *slots)
 {
-    return sherd_placement_choose(c->nodes, c->count, c->usable, partition, n, slots);
+    return sherd_placement_choose(c->nodes, c->count, c->usable, (uint16_t)partition, n, slots);
 }
 
 static struct share {
     const char *name;
-    uint16_t nodes;
-    uint8_t n;
     const char *weights;
     unsigned within_percent;
+    uint16_t nodes;
+    uint8_t n;
 } shares[] = {
-    {"as many nodes as slots",        6,  6, "1",   0 },
-    {"eight nodes of equal weight",   8,  6, "1",   10},
-    {"ten nodes of equal weight",     10, 6, "1",   10},
-    {"one slot each, weights 1 to 3", 6,  1, "123", 25},
-    {"few slots, weights 1 and 2",    16, 2, "12",  35},
-    {"weight 0 takes nothing",        8,  2, "01",  20},
+    {"as many nodes as slots",        "1",   0,  6,  6},
+    {"eight nodes of equal weight",   "1",   10, 8,  6},
+    {"ten nodes of equal weight",     "1",   10, 10, 6},
+    {"one slot each, weights 1 to 3", "123", 25, 6,  1},
+    {"few slots, weights 1 and 2",    "12",  35, 16, 2},
+    {"weight 0 takes nothing",        "01",  20, 8,  2},
 };
 
 static void test_share(void **state)
@@ -61,7 +61,7 @@ static void test_share(void **state)
     unsigned held[SHERD_NODES_MAX] = {0}, weights = 0, all = PARTITIONS * row->n;
     uint16_t slots[SHERD_SLOTS_MAX];
 
-    for (uint16_t p = 0; p < PARTITIONS; p++) {
+    for (unsigned p = 0; p < PARTITIONS; p++) {
         assert_int_equal(choose(&c, p, row->n, slots), row->n);
         for (uint8_t s = 0; s < row->n; s++)
             held[slots[s]]++;
@@ -82,12 +82,12 @@ static void test_slots_have_distinct_nodes(void **state)
     uint16_t slots[SHERD_SLOTS_MAX];
 
     (void)state;
-    for (uint16_t p = 0; p < PARTITIONS; p++) {
+    for (unsigned p = 0; p < PARTITIONS; p++) {
         choose(&c, p, 6, slots);
-        for (uint8_t s = 0; s < SHERD_SLOTS_MAX; s++)
-            for (uint8_t t = 0; t < s && s < 6; t++)
+        for (unsigned s = 0; s < SHERD_SLOTS_MAX; s++)
+            for (unsigned t = 0; t < s && s < 6; t++)
                 assert_int_not_equal(slots[s], slots[t]);
-        for (uint8_t s = 6; s < SHERD_SLOTS_MAX; s++)
+        for (unsigned s = 6; s < SHERD_SLOTS_MAX; s++)
             assert_int_equal(slots[s], SHERD_NO_NODE);
     }
 }
@@ -112,15 +112,15 @@ static void test_too_few_nodes(void **state)
 
 static struct zoned {
     const char *name;
-    uint16_t nodes;
-    uint8_t n;
     const char *zones;
     unsigned most; /* slots of one partition in one zone */
+    uint16_t nodes;
+    uint8_t n;
 } zoned[] = {
-    {"three zones, six slots",        9,  6, "abc",      2},
-    {"as many zones as slots",        12, 6, "abcdef",   1},
-    {"more zones than slots",         8,  4, "abcdefgh", 1},
-    {"a small zone is used up first", 8,  6, "aaaaabbc", 3},
+    {"three zones, six slots",        "abc",      2, 9,  6},
+    {"as many zones as slots",        "abcdef",   1, 12, 6},
+    {"more zones than slots",         "abcdefgh", 1, 8,  4},
+    {"a small zone is used up first", "aaaaabbc", 3, 8,  6},
 };
 
 static void test_zones(void **state)
@@ -129,7 +129,7 @@ static void test_zones(void **state)
     struct cluster c = cluster_of(row->nodes, "1", row->zones);
     uint16_t slots[SHERD_SLOTS_MAX];
 
-    for (uint16_t p = 0; p < PARTITIONS; p++) {
+    for (unsigned p = 0; p < PARTITIONS; p++) {
         unsigned in_zone[128] = {0};
         assert_int_equal(choose(&c, p, row->n, slots), row->n);
         for (uint8_t s = 0; s < row->n; s++)
@@ -154,7 +154,7 @@ static void test_a_node_leaves(void **state)
 
     (void)state;
     without.usable[4] = false;
-    for (uint16_t p = 0; p < PARTITIONS; p++) {
+    for (unsigned p = 0; p < PARTITIONS; p++) {
         choose(&c, p, 6, before);
         choose(&without, p, 6, after);
         for (uint8_t s = 0; s < 6; s++)
@@ -170,7 +170,7 @@ static void test_replace(void **state)
     uint16_t slots[SHERD_SLOTS_MAX], anew[SHERD_SLOTS_MAX];
 
     (void)state;
-    for (uint16_t p = 0; p < PARTITIONS; p++) {
+    for (unsigned p = 0; p < PARTITIONS; p++) {
         c.usable[4] = true;
         choose(&c, p, 6, slots);
         c.usable[4] = false;
@@ -178,7 +178,7 @@ static void test_replace(void **state)
         for (uint8_t s = 0; s < 6; s++) {
             if (slots[s] != 4) continue;
             slots[s] = SHERD_NO_NODE;
-            slots[s] = sherd_placement_replace(c.nodes, c.count, c.usable, p, 6, slots);
+            slots[s] = sherd_placement_replace(c.nodes, c.count, c.usable, (uint16_t)p, 6, slots);
             assert_true(is_in(anew, 6, slots[s]));
             assert_true(slots[s] != 4);
         }
@@ -191,8 +191,8 @@ static void test_replace_keeps_zones_apart(void **state)
     uint16_t taken[] = {0, 1, 3, 4, SHERD_NO_NODE, 2}; /* a b a b ? c */
 
     (void)state;
-    for (uint16_t p = 0; p < PARTITIONS; p++) {
-        uint16_t node = sherd_placement_replace(c.nodes, c.count, c.usable, p, 6, taken);
+    for (unsigned p = 0; p < PARTITIONS; p++) {
+        uint16_t node = sherd_placement_replace(c.nodes, c.count, c.usable, (uint16_t)p, 6, taken);
         assert_int_equal(c.nodes[node].zone[0], 'c');
     }
 }
