@@ -33,6 +33,9 @@ void sherd_engine_close(struct sherd_engine *e);
 
 /* See sherd_submit, sherd_poll, sherd_fd, sherd_next_timeout_ms. */
 int sherd_engine_submit(struct sherd_engine *e, struct sherd_op *op);
+/* Lets go of an operation under way; `done` is not called. What it may do to the key, it may still
+ * do. Its value must stay until the next poll. */
+void sherd_engine_forget(struct sherd_engine *e, struct sherd_op *op);
 int sherd_engine_poll(struct sherd_engine *e, int timeout_ms);
 int sherd_engine_fd(const struct sherd_engine *e);
 int sherd_engine_next_timeout_ms(const struct sherd_engine *e);
@@ -48,8 +51,8 @@ int sherd_engine_take_map(struct sherd_engine *e, struct sherd_bytes encoded);
  * be SHERD_KEEPER. The request's bytes are copied; id is overwritten. `done` is called from poll,
  * exactly once (not after close): `answer` is NULL when none came within timeout_ms, or the
  * connection was lost; its views live until `done` returns. Nothing is ever sent twice.
- * `frame`, when not NULL, is moved from and sent as the shard's own frame. 0, -ENOMEM, -ENOTCONN
- * (unknown node, or not connected now: `done` is not called). */
+ * 0, -ENOMEM, -ENOTCONN (unknown node, or not connected now): then `done` is not called. The first
+ * call to the keeper from a client begins to connect to it, and is -ENOTCONN. */
 typedef void sherd_call_done(void *context, const struct sherd_answer *answer);
 int sherd_engine_call(struct sherd_engine *e, uint16_t node, const struct sherd_request *request,
                       uint32_t timeout_ms, sherd_call_done *done, void *context);

@@ -34,8 +34,9 @@ static size_t put_head(char line[LINE_BYTES_MAX], int level)
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &utc);
     size = strftime(line, LINE_BYTES_MAX, "%Y-%m-%dT%H:%M:%S", &utc);
-    size += (size_t)snprintf(line + size, LINE_BYTES_MAX - size, ".%03ldZ %s %.64s: ",
-                             now.tv_nsec / 1000000, level_names[level], log_name);
+    size +=
+        (size_t)snprintf(line + size, LINE_BYTES_MAX - size,
+                         ".%03ldZ %s %.64s: ", now.tv_nsec / 1000000, level_names[level], log_name);
     return size;
 }
 
@@ -55,14 +56,14 @@ static void put_line(int level, const char *format, va_list arguments)
     if (write(STDERR_FILENO, line, size) < 0) return;
 }
 
-#define LOG_FUNCTION(name, level)                                                                  \
-    void name(const char *format, ...)                                                             \
-    {                                                                                              \
-        va_list arguments;                                                                         \
-                                                                                                   \
-        va_start(arguments, format);                                                               \
-        put_line(level, format, arguments);                                                        \
-        va_end(arguments);                                                                         \
+#define LOG_FUNCTION(name, level)           \
+    void name(const char *format, ...)      \
+    {                                       \
+        va_list arguments;                  \
+                                            \
+        va_start(arguments, format);        \
+        put_line(level, format, arguments); \
+        va_end(arguments);                  \
     }
 
 LOG_FUNCTION(log_error, SHERD_LOG_ERROR)

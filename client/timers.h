@@ -21,7 +21,7 @@ struct sherd_timers {
     struct sherd_timers_node {
         uint64_t due_us; /* at most the timer's own */
         struct sherd_timer *timer;
-    } *heap; /* from 1 */
+    } * heap; /* from 1 */
     size_t count, capacity;
 };
 

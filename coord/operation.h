@@ -74,6 +74,7 @@ struct sherd_operation {
     /* Filled in by the owner before START. */
     uint8_t goal;
     bool want_value; /* UPDATE: the current bytes are needed to compute the new ones */
+    bool ask_all;    /* LOOK: hear every holder that answers (explain) */
     bool ack_quorum; /* answer at q ACKs, not when every reachable voter has answered */
     uint64_t tag;    /* request ids are tag | round; the low 16 bits of it are 0, the rest is not */
     struct sherd_bytes key; /* borrowed until DONE */

@@ -14,7 +14,7 @@ void sherd_op_read(struct sherd_turn *t)
     op->round++;
     op->reader.partition = op->partition;
     op->reader.k = op->map->k;
-    op->reader.ask_all = op->goal == SHERD_GOAL_REPAIR;
+    op->reader.ask_all = op->goal == SHERD_GOAL_REPAIR || op->ask_all;
     op->reader.want_value =
         op->goal == SHERD_GOAL_GET || op->goal == SHERD_GOAL_REPAIR || op->want_value;
     sherd_reader_start(&op->reader, t->env, t->out);
