@@ -260,30 +260,45 @@ static bool has_new_holders(const struct sherd_partition *p, const struct sherd_
 }
 
 /* The same holders; only learners whose memory is gone start anew, which needs no new epoch. */
-static void stay(const struct sherd_partition *p, struct sherd_succession *out)
+static void stay(const struct sherd_membership *m, const struct sherd_partition *p,
+                 struct sherd_succession *out)
 {
-    uint32_t again = out->fresh & p->learners & out->learners;
-
     *out = as_is(p);
-    out->fresh = again;
+    out->fresh = gone_slots(m, p, p->learners);
 }
 
-/* Keeps to the room in `open`. Only a clean epoch gives room back, and only a partition without
- * learners becomes clean: so the last room is for an epoch without learners (their slots are filled
- * anew afterwards), and with no room left everything waits for the scan. */
+/* Whether `open` has room for an epoch with these voters and learners, and for what may have to
+ * follow. Only a clean epoch gives room back, and only a partition whose voters all answer, without
+ * learners, becomes clean. So room is kept for the learners' admission, and for the loss of every
+ * voter beyond k, one by one: after that the partition is lost, and needs none. */
+static bool has_room(const struct sherd_map *map, const struct sherd_partition *p, uint32_t voters,
+                     uint32_t learners)
+{
+    uint32_t room = SHERD_OPEN_EPOCHS_MAX - live_epochs(p, map->live);
+    uint32_t losses = sherd_slots_count(voters | learners) - (uint32_t)map->k;
+    uint32_t now = learners != 0 ? 2 : 1;
+
+    if (losses > SHERD_OPEN_EPOCHS_MAX / 2) losses = SHERD_OPEN_EPOCHS_MAX / 2;
+    return room >= now + losses;
+}
+
+/* Keeps to the room in `open`: without it nobody is admitted or begins to learn, and the learners
+ * leave their slots, so that the partition can be scanned; the slots are filled again afterwards.
+ */
 static void fit(const struct sherd_succession_env *env, const struct sherd_partition *p,
                 struct sherd_succession *out)
 {
-    uint32_t live = live_epochs(p, env->m->map->live);
+    const struct sherd_map *map = env->m->map;
 
-    if (live == SHERD_OPEN_EPOCHS_MAX - 1) {
+    if (!has_room(map, p, out->voters, out->learners)) {
+        out->voters &= p->voters;
         out->learners = 0;
         out->fresh = 0;
         memcpy(out->node, p->node, sizeof(out->node));
     }
-    if (live == SHERD_OPEN_EPOCHS_MAX ||
-        (p->epoch <= env->m->map->live && !can_be_live(env, p, out->voters)))
-        stay(p, out);
+    if (live_epochs(p, map->live) == SHERD_OPEN_EPOCHS_MAX ||
+        (p->epoch <= map->live && !can_be_live(env, p, out->voters)))
+        stay(env->m, p, out);
 }
 
 /* The operator accepted the loss: those who are here begin anew with nothing (PROTOCOL 7.8). */
@@ -321,7 +336,9 @@ bool sherd_succession_plan(const struct sherd_succession_env *env, uint16_t inde
         return true;
     }
     vacate(env, p, out);
-    fill(env, index, out);
+    struct sherd_succession filled = *out;
+    fill(env, index, &filled);
+    if (has_room(m->map, p, filled.voters, filled.learners)) *out = filled;
     if (has_new_holders(p, out)) fit(env, p, out);
     out->epoch = has_new_holders(p, out);
     out->clean = !out->epoch && out->fresh == 0 && awaits_scan(m->map, p) &&

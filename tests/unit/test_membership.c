@@ -127,10 +127,14 @@ static struct row {
      "x3 +29000 K +29000 - +1000 P =VVV.VV2"},
     {"a node that crashes again and again stays within the open epochs", 4, 2, 6, 2,
      "x2 +30000 ! b2!r2! x2+30000!b2!r2! x2+30000!b2!r2! x2+30000!b2!r2! x2+30000! =VV.VVV14"
-     "b2! =VVLVVV15 x2+30000! =VV.VVV16 b2 - c0c1c2c3c4c5 P =VV.VVV1 P =VVLVVV2"},
-    {"the last room is for an epoch without learners", 2, 4, 6, 1,
-     "x2 +30000 ! b2!r2! x2+30000!b2!r2! x2+30000!b2!r2! x2+30000!b2!r2! x2+30000! b2!"
-     "=VVLVVV15 w3 P =VV..VV16 S L w4 P =VV..?V16 S - c0 P =VV..?V1 P =VVLLLV2"},
+     "b2 - c0c1c2c3c4c5 P =VV.VVV1 P =VVLVVV2"},
+    {"room is kept for all losses down to k", 2, 4, 6, 1,
+     "x2 +30000 ! b2!r2! x2+30000!b2!r2! x2+30000!b2!r2! x2+30000! =VV.VVV11"
+     "b2 - w3 ! =VV.LVV12 w4 ! =VV...V13 w5 ! =VV...L14 "
+     "r5 ! =VV...V15 w5 ! =VV....16 - w1 P =V?....16lost"},
+    {"after which the scan makes room again", 2, 4, 6, 1,
+     "x2 +30000 ! b2!r2! x2+30000!b2!r2! x2+30000!b2!r2! x2+30000! b2 w3 ! w4 ! =VV...V13"
+     "c0 P =VV...V1 P =VVLLLV2"},
 };
 /* clang-format on */
 
