@@ -70,7 +70,9 @@ static void *open_socket(void *context)
 
 static int open_monitor(struct sherd_dealer *d, void *context)
 {
-    const int zero = 0, events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED;
+    const int zero = 0;
+    const int events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED |
+                       ZMQ_EVENT_CONNECT_RETRIED;
     uint64_t name[2];
     char address[64];
 

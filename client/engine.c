@@ -154,10 +154,8 @@ static void turn(struct sherd_engine *e)
 
 static bool has_work(const struct sherd_engine *e)
 {
-    bool can_start = e->waiting_first && e->map && !sherd_peers_are_full(&e->peers) &&
-                     (e->free_runs || e->chunk_count < SHERD_RUNS_CHUNKS_MAX);
-
-    return can_start || e->inbox_first || e->failed_calls || sherd_peers_must_check(&e->peers);
+    return e->must_connect || e->inbox_first || e->failed_calls ||
+           sherd_peers_must_check(&e->peers) || sherd_runs_can_start(e);
 }
 
 /* When the next turn is due, if nothing arrives before. */

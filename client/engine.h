@@ -57,6 +57,9 @@ typedef void sherd_call_done(void *context, const struct sherd_answer *answer);
 int sherd_engine_call(struct sherd_engine *e, uint16_t node, const struct sherd_request *request,
                       uint32_t timeout_ms, sherd_call_done *done, void *context);
 
+/* Forgets the calls made with this context: their `done` will not be called. */
+void sherd_engine_cancel(struct sherd_engine *e, const void *context);
+
 /* Messages that a node or the keeper sends unasked (the keeper's SEAL and LIVE pushes). */
 typedef void sherd_push_handler(void *context, uint16_t from, const struct sherd_request *request);
 void sherd_engine_on_push(struct sherd_engine *e, sherd_push_handler *handler, void *context);

@@ -89,6 +89,7 @@ int sherd_engine_take_map(struct sherd_engine *e, struct sherd_bytes encoded)
         sherd_map_ref_release(ref);
         return rc;
     }
+    if (!held) e->greet_until_us = e->now_us + SHERD_GREET_US;
     sherd_map_ref_release(e->map);
     e->map = ref;
     e->peers.map_version = ref->map->version;
@@ -189,7 +190,7 @@ static void end_call(struct sherd_engine *e, struct sherd_call *call, const stru
 
     release_call(e, call);
     e->happened = true;
-    done(context, a);
+    if (done) done(context, a);
 }
 
 /* Told of at the end of the turn: the failure may come up while the call is being made. */
@@ -248,6 +249,12 @@ int sherd_engine_call(struct sherd_engine *e, uint16_t node, const struct sherd_
         sherd_timers_set(&e->timers, &call->timer,
                          sherd_clock_now_us() + timeout_ms * UINT64_C(1000));
     return 0;
+}
+
+void sherd_engine_cancel(struct sherd_engine *e, const void *context)
+{
+    for (uint32_t i = 0; i < e->call_count; i++)
+        if (e->calls[i]->active && e->calls[i]->context == context) e->calls[i]->done = NULL;
 }
 
 /* ---- what the peers report ---- */

@@ -21,6 +21,7 @@ enum {
     SHERD_BUCKETS = 1024,       /* of keys being written */
     SHERD_LATENCIES = 64,
     SHERD_CALLS_MAX = 4096,
+    SHERD_GREET_US = 200000,
 };
 
 enum sherd_timer_kind { SHERD_TIMER_RUN = 1, SHERD_TIMER_CALL };
@@ -83,6 +84,7 @@ struct sherd_engine {
     struct sherd_map_ref *map;
     bool must_connect; /* to the nodes of a new map */
     uint64_t map_asked_us;
+    uint64_t greet_until_us; /* until then nodes that were never reached are waited for */
     size_t map_turn; /* of the peer asked last */
 
     struct sherd_hlc clock;
@@ -121,6 +123,7 @@ struct sherd_engine {
 
 /* engine_runs.c */
 struct sherd_run *sherd_run_of(const struct sherd_engine *e, uint32_t index);
+bool sherd_runs_can_start(const struct sherd_engine *e);
 void sherd_runs_start_waiting(struct sherd_engine *e);
 void sherd_runs_expire_waiting(struct sherd_engine *e);
 void sherd_run_release(struct sherd_engine *e, struct sherd_run *run);

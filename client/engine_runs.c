@@ -292,9 +292,19 @@ static void fill_run(struct sherd_engine *e, struct sherd_run *run, struct sherd
     if (plan.goal == SHERD_GOAL_SET) op->meta = meta_of(e, user);
 }
 
+/* A client that was just opened waits a moment for all nodes: its first write is to reach them all.
+ */
+bool sherd_runs_can_start(const struct sherd_engine *e)
+{
+    if (!e->waiting_first || !e->map || e->must_connect) return false;
+    if (!e->free_runs && e->chunk_count == SHERD_RUNS_CHUNKS_MAX) return false;
+    if (e->now_us < e->greet_until_us && sherd_peers_are_greeting(&e->peers)) return false;
+    return !sherd_peers_are_full(&e->peers);
+}
+
 void sherd_runs_start_waiting(struct sherd_engine *e)
 {
-    while (e->waiting_first && e->map && !e->must_connect && !sherd_peers_are_full(&e->peers)) {
+    while (sherd_runs_can_start(e)) {
         struct sherd_op *user = e->waiting_first;
         struct sherd_run *run = take_run(e);
         if (!run) {

@@ -42,6 +42,7 @@ enum sherd_listing_state {
     SHERD_LISTING_FAILED, /* fewer than r voters answer */
 };
 
+/* 0; -ENOTCONN: no map yet; -EINVAL: no such partition, or the prefix is too long; -ENOMEM. */
 int sherd_listing_open(struct sherd_engine *e, const struct sherd_listing_options *options,
                        struct sherd_listing **out);
 enum sherd_listing_state sherd_listing_next(struct sherd_listing *l, struct sherd_listed *out);

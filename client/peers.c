@@ -194,6 +194,7 @@ static void on_pong(struct sherd_peers *ps, struct sherd_peer *p, const struct s
     }
     if (p->state == SHERD_PEER_GREETING) {
         p->state = SHERD_PEER_READY;
+        p->tried = true;
         ps->handlers->ready(ps->owner, p);
     }
 }
@@ -307,9 +308,11 @@ static void watch_connection(struct sherd_peers *ps, struct sherd_peer *p)
 
     p->check_monitor = false;
     while (p->dealer.monitor && sherd_monitor_receive(p->dealer.monitor, &event) == 0) {
-        if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
+        if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
             begin_session(ps, p);
-        } else if (event == ZMQ_EVENT_DISCONNECTED && p->state != SHERD_PEER_DOWN) {
+        else
+            p->tried = true;
+        if (event == ZMQ_EVENT_DISCONNECTED && p->state != SHERD_PEER_DOWN) {
             ps->stats->reconnects++;
             forget_session(ps, p);
         }
@@ -355,6 +358,15 @@ bool sherd_peers_are_full(const struct sherd_peers *ps)
 {
     for (size_t i = 0; i < ps->count; i++)
         if (!ps->list[i]->late && window_is_full(ps, ps->list[i])) return true;
+    return false;
+}
+
+bool sherd_peers_are_greeting(const struct sherd_peers *ps)
+{
+    for (size_t i = 0; i < ps->count; i++)
+        if (ps->list[i]->node != SHERD_NO_PEER_NODE && ps->list[i]->node != SHERD_KEEPER &&
+            !ps->list[i]->tried)
+            return true;
     return false;
 }
 

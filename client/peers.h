@@ -53,6 +53,7 @@ struct sherd_peer {
     unsigned ping_first, ping_count;
     uint64_t pinged_us, pinged_bytes;
     uint64_t sent_bytes, answered_bytes;
+    bool tried;      /* was READY once, or a connection was refused: its state is no surprise */
     bool late;       /* does not answer PINGs */
     bool straggling; /* missed the straggler deadline last time */
 };
@@ -123,6 +124,9 @@ void sherd_peers_tick(struct sherd_peers *ps, bool busy);
 
 /* Whether some node that is not late has its window full: start nothing new. */
 bool sherd_peers_are_full(const struct sherd_peers *ps);
+
+/* Whether some node has neither been reached nor refused a connection yet. */
+bool sherd_peers_are_greeting(const struct sherd_peers *ps);
 
 /* Whether something may be waiting that the epoll descriptor does not show. */
 bool sherd_peers_must_check(const struct sherd_peers *ps);

@@ -234,7 +234,7 @@ static void serve_key(struct fake_turn *t, struct sherd_request *r, struct sherd
 
     r->key_hash = sherd_hash_key(r->key.data, r->key.size);
     atomic_fetch_add(&t->c->requests[t->index], 1);
-    if (r->epoch != atomic_load(&t->c->version)) {
+    if (r->epoch != a->epoch) {
         a->kind = SHERD_STALE;
         a->reason = SHERD_REASON_EPOCH;
         put_answer(t, a);

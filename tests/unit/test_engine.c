@@ -263,7 +263,7 @@ static void test_one_node_down(void **state)
 static void test_reads_with_two_nodes_down(void **state)
 {
     struct fixture *f = *state;
-    char key[16];
+    char key[32];
 
     for (int i = 0; i < 32; i++) {
         snprintf(key, sizeof(key), "k%d", i);
@@ -466,6 +466,79 @@ static void test_expiry(void **state)
     assert_int_equal(get.outcome, SHERD_NOT_FOUND);
 }
 
+struct seen_keys {
+    unsigned count, stop_after;
+    uint64_t sizes;
+    bool seen[256];
+};
+
+static bool on_key(void *context, struct sherd_bytes key, uint64_t size)
+{
+    struct seen_keys *s = context;
+    char text[16] = "";
+    int i;
+
+    assert_true(key.size < sizeof(text));
+    memcpy(text, key.data, key.size);
+    assert_int_equal(sscanf(text, "scan-%d", &i), 1);
+    assert_false(s->seen[i]); /* each key once */
+    s->seen[i] = true;
+    s->sizes += size;
+    return ++s->count != s->stop_after;
+}
+
+static struct seen_keys scan(struct fixture *f, const char *prefix, unsigned stop_after,
+                             const char *expected)
+{
+    struct seen_keys keys = {.stop_after = stop_after};
+    enum sherd_outcome outcome = SHERD_OUTCOME_COUNT;
+
+    assert_int_equal(sherd_scan(f->client, TEXT(prefix), on_key, &keys, &outcome), 0);
+    assert_string_equal(sherd_outcome_name(outcome), expected);
+    return keys;
+}
+
+/* Pages of three keys; one node lacks some keys, some were deleted; then nodes go away. */
+static void test_scan(void **state)
+{
+    struct fixture *f = *state;
+    enum sherd_outcome outcome;
+    char key[32];
+
+    f->cluster->keys_of_page = 3;
+    for (int i = 0; i < 200; i++) {
+        if (i == 100) atomic_store(&f->cluster->modes[4], FAKE_FULL);
+        snprintf(key, sizeof(key), "scan-%d", i);
+        assert_int_equal(set(f, key, TEXT("0123456789")), SHERD_OK);
+    }
+    atomic_store(&f->cluster->modes[4], FAKE_GOOD);
+    for (int i = 0; i < 200; i += 10) {
+        snprintf(key, sizeof(key), "scan-%d", i);
+        assert_int_equal(sherd_delete(f->client, TEXT(key), &outcome), 0);
+    }
+    assert_int_equal(set(f, "else", TEXT("x")), SHERD_OK);
+    assert_int_equal(scan(f, "scan-", 0, "OK").count, 180);
+    assert_int_equal(scan(f, "scan-", 0, "OK").sizes, 1800);
+    assert_int_equal(scan(f, "scan-19", 0, "OK").count, 10);
+    assert_int_equal(scan(f, "none", 0, "OK").count, 0);
+    assert_int_equal(scan(f, "scan-", 7, "OK").count, 7);
+    atomic_store(&f->cluster->version, 2);
+    assert_int_equal(scan(f, "scan-", 0, "OK").count, 180);
+}
+
+static void test_scan_without_nodes(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(set(f, "scan-1", TEXT("x")), SHERD_OK);
+    f->client->timeout_ms = 300;
+    atomic_store(&f->cluster->modes[1], FAKE_DOWN);
+    atomic_store(&f->cluster->modes[2], FAKE_SILENT);
+    assert_int_equal(scan(f, "scan-", 0, "OK").count, 1);
+    atomic_store(&f->cluster->modes[3], FAKE_DOWN);
+    scan(f, "scan-", 0, "NO_QUORUM");
+}
+
 static void test_bad_arguments(void **state)
 {
     struct fixture *f = *state;
@@ -580,6 +653,8 @@ int main(void)
         ON_CLUSTER(test_explain_and_repair),
         ON_CLUSTER(test_ack_quorum_frees_the_key),
         ON_CLUSTER(test_expiry),
+        ON_CLUSTER(test_scan),
+        ON_CLUSTER(test_scan_without_nodes),
         ON_CLUSTER(test_bad_arguments),
         cmocka_unit_test(test_no_cluster),
         cmocka_unit_test(test_open_refuses),
