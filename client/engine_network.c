@@ -248,6 +248,7 @@ int sherd_engine_call(struct sherd_engine *e, uint16_t node, const struct sherd_
     if (!call->failed)
         sherd_timers_set(&e->timers, &call->timer,
                          sherd_clock_now_us() + timeout_ms * UINT64_C(1000));
+    e->flush_us = 0; /* the next poll sends it before it waits */
     return 0;
 }
 
