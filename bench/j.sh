@@ -72,7 +72,7 @@ value_of() { # NAME: its number in the line of JSON on stdin
 
 judge() { # WHAT FIGURE UNIT TARGET CEILING CODE
     verdict=$(awk -v a="${2:-0}" -v b="$4" -v code="$6" \
-        'BEGIN { print a >= b && code == 0 ? "met" : (code == 0 ? "MISSED" : "FAILED") }')
+        'BEGIN { print (code != 0 ? "FAILED" : (a + 0 >= b + 0 ? "met" : "MISSED")) }')
     [ "$verdict" = met ] || failed=yes
     ratio=$(awk -v a="${2:-0}" -v c="${5:-0}" 'BEGIN { if (c > 0) printf "%.0f %%", 100 * a / c }')
     awk -v what="$1" -v figure="${2:-0}" -v unit="$3" -v target="$4" -v ceiling="${5:-}" \

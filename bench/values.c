@@ -14,11 +14,20 @@ uint64_t bench_random_next(struct bench_random *r)
     return z ^ z >> 31;
 }
 
-void bench_key(uint64_t index, char out[BENCH_KEY_SIZE])
+/* Digits to a base of at most 36, right-aligned with leading zeros. */
+static void put_digits(char *at, int count, uint64_t number, unsigned base)
 {
-    memcpy(out, "bench-", 6);
-    for (int i = BENCH_KEY_SIZE - 1; i >= 6; i--, index /= 10)
-        out[i] = (char)('0' + index % 10);
+    while (count-- > 0) {
+        at[count] = "0123456789abcdefghijklmnopqrstuvwxyz"[number % base];
+        number /= base;
+    }
+}
+
+void bench_key(uint64_t index, size_t size, char out[BENCH_KEY_SIZE])
+{
+    out[0] = 'b';
+    put_digits(out + 1, 5, size, 36);
+    put_digits(out + 6, BENCH_KEY_SIZE - 6, index, 10);
 }
 
 void bench_value_fill(struct bench_random *r, unsigned char *value, size_t size)

@@ -88,7 +88,7 @@ static void take_next(struct worker *w, struct slot *s)
 
     if (w->left == 0) return;
     w->left--;
-    bench_key(choose_key(w), s->key);
+    bench_key(choose_key(w), work->size, s->key);
     if (!read) bench_value_mark(s->key, s->value, work->size);
     s->op = (struct sherd_op){
         .kind = read ? SHERD_OP_GET : SHERD_OP_SET,
