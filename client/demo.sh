@@ -46,7 +46,7 @@ build_it() {
     if pkg-config --exists cmocka; then tests=ON; else tests=OFF; fi
     mkdir -p build
     { cmake --preset "$preset" -Wno-dev -DBUILD_TESTING=$tests &&
-        cmake --build --preset "$preset" --target sherd_cli sherd-server; } >build/demo.log 2>&1 || {
+        cmake --build --preset "$preset" --target sherd_cli sherd_server; } >build/demo.log 2>&1 || {
         tail -n 30 build/demo.log
         return 1
     }

@@ -56,7 +56,7 @@ step() {
 }
 
 configure_and_build() {
-    cmake --preset "$1" -Wno-dev >"build/$1.log" 2>&1 || {
+    cmake --preset "$1" -Wno-dev -DBUILD_TESTING=ON >"build/$1.log" 2>&1 || {
         cat "build/$1.log"
         return 1
     }

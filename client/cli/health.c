@@ -109,8 +109,9 @@ static void judge_node(struct cli_health *h, const struct cli_session *s, size_t
 
     if (node->stats == NULL)
         complain(h, "node %zu (%s) does not answer", i, s->conf.nodes[i].endpoint);
-    else if (node->live == 0)
-        complain(h, "node %zu has no cluster map yet", i);
+    else if (node->live < cli_health_live(h))
+        complain(h, "node %zu works under map %llu, the newest is %llu", i, long_of(node->live),
+                 long_of(cli_health_live(h)));
     if (node->lost > 0)
         complain(h,
                  "node %zu: %llu partitions lost more than the code can rebuild; "
@@ -145,8 +146,8 @@ static void judge_cluster(struct cli_health *h, const struct cli_session *s)
         complain(h, "%u of %u partitions have a learner", info->learning, info->partitions);
     if (info->unclean > 0)
         complain(h, "%u of %u partitions are unclean", info->unclean, info->partitions);
-    if (info->map_version != info->live_version)
-        complain(h, "map version %llu is not live yet", long_of(info->map_version));
+    if (cli_health_live(h) < info->map_version)
+        complain(h, "map %llu is not live yet", long_of(info->map_version));
 }
 
 static void judge_undecided(struct cli_health *h)
@@ -206,6 +207,15 @@ void cli_health_fini(struct cli_health *h)
     json_decref(h->keeper);
     json_decref(h->problems);
     *h = (struct cli_health){0};
+}
+
+uint64_t cli_health_live(const struct cli_health *h)
+{
+    uint64_t live = 0;
+
+    for (size_t i = 0; i < h->count; i++)
+        if (h->nodes[i].live > live) live = h->nodes[i].live;
+    return live;
 }
 
 bool cli_health_is_good(const struct cli_health *h) { return json_array_size(h->problems) == 0; }

@@ -37,6 +37,9 @@ bool cli_node_is_whole(const struct cli_node *node);
 /* Asks all nodes and the keeper. 0, or an exit code; the caller frees with cli_health_fini. */
 int cli_health_read(const struct cli *cli, struct cli_session *s, struct cli_health *out);
 void cli_health_fini(struct cli_health *h);
+
+/* The newest map that a node knows to be live; what a client last saw of it may be older. */
+uint64_t cli_health_live(const struct cli_health *h);
 bool cli_health_is_good(const struct cli_health *h);
 
 #endif

@@ -5,7 +5,7 @@
 #include "client/cli/commands.h"
 #include "client/cli/health.h"
 
-enum { PAUSE_MS = 200, LINE_EVERY_MS = 2000, SILENCE_MS_MAX = 30000 };
+enum { PAUSE_MS = 100, LINE_EVERY_MS = 2000, SILENCE_MS_MAX = 30000 };
 
 struct watch {
     uint16_t node;
@@ -13,6 +13,8 @@ struct watch {
     uint64_t asked;       /* its count of requests, the one of this command included */
     uint64_t heard_ms;    /* monotonic */
     uint64_t rebuilt_keys, rebuilt_bytes;
+    struct cli_bar bar;
+    char label[48]; /* of the bar: the node and its task */
 };
 
 static uint64_t rebuilt(const struct cli_node *node, const char *what)
@@ -58,8 +60,27 @@ static bool is_done(struct cli_session *s, const struct watch *w, const struct c
            info.degraded == 0 && info.learning == 0;
 }
 
+/* A task has its own count of what there is to do. */
+static void show(struct watch *w, const struct cli_node *node)
+{
+    json_t *recovery = json_object_get(node->stats, "recovery");
+    const char *task = json_string_value(json_object_get(recovery, "task"));
+    bool is_idle = task == NULL || strcmp(task, "idle") == 0;
+    char label[sizeof(w->label)];
+
+    snprintf(label, sizeof(label), "node %u %-8.20s", w->node, is_idle ? "waits" : task);
+    if (strcmp(label, w->label) != 0) {
+        memcpy(w->label, label, sizeof(label));
+        cli_bar_restart(&w->bar, w->label);
+    }
+    if (is_idle)
+        cli_bar_set(&w->bar, 0, 0, 0); /* its numbers are those of its last task */
+    else
+        cli_bar_set(&w->bar, node->done, node->total, node->done_bytes);
+}
+
 /* One look. 0: go on; 1: done; negative: an exit code, reported. */
-static int look(const struct cli *cli, struct cli_session *s, struct watch *w, struct cli_bar *bar)
+static int look(const struct cli *cli, struct cli_session *s, struct watch *w)
 {
     struct cli_node node;
     int result = 0;
@@ -67,7 +88,7 @@ static int look(const struct cli *cli, struct cli_session *s, struct watch *w, s
     cli_node_read(s, w->node, &node);
     if (node.stats == NULL) {
         if (cli_now_ms() - w->heard_ms > SILENCE_MS_MAX) {
-            cli_bar_clear(bar);
+            cli_bar_clear(&w->bar);
             result =
                 -cli_fail(cli, CLI_UNHEALTHY, "node %u has been silent for %d s; is it running?",
                           w->node, SILENCE_MS_MAX / 1000);
@@ -80,7 +101,7 @@ static int look(const struct cli *cli, struct cli_session *s, struct watch *w, s
     else if (is_done(s, w, &node))
         result = 1;
     else
-        cli_bar_set(bar, node.done, node.total, node.done_bytes);
+        show(w, &node);
     w->rebuilt_keys = rebuilt(&node, "rebuilt_keys");
     w->rebuilt_bytes = rebuilt(&node, "rebuilt_bytes");
     cli_node_fini(&node);
@@ -90,17 +111,18 @@ static int look(const struct cli *cli, struct cli_session *s, struct watch *w, s
 static int watch(const struct cli *cli, struct cli_session *s, struct watch *w)
 {
     uint64_t began_ms = cli_now_ms();
-    struct cli_bar bar;
-    char label[32], size[CLI_SIZE_TEXT];
+    char size[CLI_SIZE_TEXT];
     int result = 0;
 
-    snprintf(label, sizeof(label), "node %u", w->node);
-    cli_bar_init(&bar, cli, label, LINE_EVERY_MS);
+    cli_bar_init(&w->bar, cli, w->label, LINE_EVERY_MS);
     w->heard_ms = began_ms;
-    while ((result = look(cli, s, w, &bar)) == 0)
+    while ((result = look(cli, s, w)) == 0)
         cli_sleep_ms(PAUSE_MS);
-    cli_bar_clear(&bar);
+    cli_bar_clear(&w->bar);
     if (result < 0) return -result;
+    w->bar.started_ms = began_ms;
+    w->bar.label = "done";
+    cli_bar_finish(&w->bar, w->rebuilt_keys, w->rebuilt_keys, w->rebuilt_bytes);
     if (cli->options.json)
         return cli_print_json(json_pack("{s:s, s:i, s:I, s:I, s:f}", "outcome", "OK", "node",
                                         (int)w->node, "rebuilt_keys", (json_int_t)w->rebuilt_keys,

@@ -23,15 +23,16 @@ static json_t *json_of_nodes(const struct cli_health *h, const struct cli_sessio
 static json_t *json_of_info(const struct cli_health *h, const struct cli_session *s)
 {
     const struct sherd_cluster_info *info = &h->info;
+    uint64_t live = cli_health_live(h);
     char cluster[20];
 
     snprintf(cluster, sizeof(cluster), "%016llx", (unsigned long long)info->cluster);
     return json_pack("{s:s, s:s, s:i, s:i, s:I, s:I, s:i, s:i, s:i, s:i, s:i}", "id", cluster,
                      "name", s->conf.cluster, "k", (int)s->conf.k, "m", (int)s->conf.m,
-                     "map_version", (json_int_t)info->map_version, "live_version",
-                     (json_int_t)info->live_version, "partitions", (int)info->partitions,
-                     "degraded", (int)info->degraded, "learning", (int)info->learning, "unclean",
-                     (int)info->unclean, "lost", (int)info->lost);
+                     "map_version", (json_int_t)info->map_version, "live_version", (json_int_t)live,
+                     "partitions", (int)info->partitions, "degraded", (int)info->degraded,
+                     "learning", (int)info->learning, "unclean", (int)info->unclean, "lost",
+                     (int)info->lost);
 }
 
 static void print_json(const struct cli_health *h, const struct cli_session *s)
@@ -77,7 +78,7 @@ static void print_text(const struct cli_health *h, const struct cli_session *s)
         printf(
             "partitions %u: %u degraded, %u learning, %u unclean, %u lost; map %llu, live %llu\n",
             info->partitions, info->degraded, info->learning, info->unclean, info->lost,
-            (unsigned long long)info->map_version, (unsigned long long)info->live_version);
+            (unsigned long long)info->map_version, (unsigned long long)cli_health_live(h));
     puts("\nnode  endpoint                   state            keys       held    map  heartbeat");
     for (i = 0; i < h->count; i++)
         print_node(&h->nodes[i], i, s->conf.nodes[i].endpoint);

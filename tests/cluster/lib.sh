@@ -25,16 +25,22 @@ unset SHERD_CONF
 
 sherd() { "$sherd" "$@"; }
 
+# Sanitizers speak in the servers' logs.
+check_logs() {
+    ! grep -hE 'Sanitizer|runtime error' "$work"/cluster/*.log >&2 2>/dev/null || exit 1
+}
+
 cluster_down() {
     [ -z "$cluster" ] || [ ! -f "$cluster/cluster.conf" ] || "$sherd" cluster down --dir "$cluster" >/dev/null
     unset SHERD_CONF
     cluster=
+    check_logs
 }
 
 clean_up() {
     code=$?
     trap '' EXIT INT TERM
-    cluster_down
+    (cluster_down) || code=1
     rm -rf "$work"
     exit "$code"
 }
