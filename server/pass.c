@@ -8,6 +8,7 @@ enum {
     REPAIRING_MAX = 32,
     PAGE_TIMEOUT_MS = 2000,
     INSERT_TIMEOUT_MS = 5000,
+    YOUNG_MS = 1000,
 };
 
 /* Start and end */
@@ -155,37 +156,85 @@ static bool is_held_here(const struct sherd_pass *pass, const struct sherd_seen 
     return sherd_slots_has(holds, pass->slot);
 }
 
-/* Something newer and undecided above a complete value does no harm: it went to this learner too,
- * or stems from an older epoch, in which no votes are cast any more. */
-static void rebuild_key(struct sherd_pass *pass, const struct sherd_partition *p)
+static void give_own(struct sherd_pass *pass, const struct sherd_seen *seen)
 {
     uint64_t wall_ms = pass->turn->wall_ms;
-    struct sherd_choice choice;
 
-    sherd_choose(p, (uint8_t)sherd_ecc_k(pass->tools->ecc), &pass->listed.answers, wall_ms,
-                 &choice);
-    if (choice.verdict != SHERD_CHOICE_COMPLETE) {
+    if (is_held_here(pass, seen, wall_ms)) return;
+    if (seen->meta.flags & (SHERD_META_TOMBSTONE | SHERD_META_LOST))
+        insert_own(pass, seen, (struct sherd_bytes){NULL, 0});
+    /* Of an expired value shards may be gone, and none is missed. */
+    else if (!rebuild_own(pass, seen) && !sherd_meta_is_empty(&seen->meta, wall_ms))
         repair(pass);
-    } else if (choice.seen && !is_held_here(pass, choice.seen, wall_ms)) {
-        const struct sherd_meta *meta = &choice.seen->meta;
-
-        if (meta->flags & (SHERD_META_TOMBSTONE | SHERD_META_LOST))
-            insert_own(pass, choice.seen, (struct sherd_bytes){NULL, 0});
-        /* Of an expired value shards may be gone, and none is missed. */
-        else if (!rebuild_own(pass, choice.seen) && !sherd_meta_is_empty(meta, wall_ms))
-            repair(pass);
-    }
 }
 
-/* One committed entry, the same at all voters that answered, with its shard. */
-static bool is_even(const struct sherd_partition *p, const struct sherd_answers *a,
-                    uint64_t wall_ms)
+static bool is_in_flight(const struct sherd_partition *p, const struct sherd_seen *seen)
 {
-    const struct sherd_seen *seen = &a->seen[0];
+    return seen->committed == 0 && seen->ballot.epoch == p->epoch;
+}
+
+/* Without what is undecided in this epoch: it goes to the learner too, and is its writer's affair,
+ * or the sweep's. Interfering here would only disturb a writer. */
+static void drop_in_flight(const struct sherd_partition *p, struct sherd_answers *a)
+{
+    uint8_t kept = 0;
+
+    for (uint8_t i = 0; i < a->count; i++)
+        if (!is_in_flight(p, &a->seen[i])) a->seen[kept++] = a->seen[i];
+    a->count = kept;
+}
+
+/* What stands above a complete value does no harm: it is in flight, or from an older epoch in which
+ * no votes are cast any more. */
+static void rebuild_key(struct sherd_pass *pass, const struct sherd_partition *p)
+{
+    struct sherd_answers *answers = &pass->listed.answers;
+    uint8_t k = (uint8_t)sherd_ecc_k(pass->tools->ecc);
+    struct sherd_choice choice;
+
+    sherd_choose(p, k, answers, pass->turn->wall_ms, &choice);
+    if (choice.seen && is_in_flight(p, choice.seen)) {
+        drop_in_flight(p, answers);
+        sherd_choose(p, k, answers, pass->turn->wall_ms, &choice);
+    }
+    if (choice.verdict != SHERD_CHOICE_COMPLETE)
+        repair(pass);
+    else if (choice.seen)
+        give_own(pass, choice.seen);
+}
+
+/* One committed by a live writer just now: the COMMITs, and what their masks call for, may still be
+ * on their way. */
+static bool is_young(const struct sherd_pass *pass, const struct sherd_seen *seen)
+{
+    return sherd_clock_wall_ms(seen->ballot.clock) + YOUNG_MS > pass->turn->wall_ms;
+}
+
+/* Committed and whole at all voters that answered. */
+static bool is_even(const struct sherd_partition *p, const struct sherd_answers *a,
+                    const struct sherd_seen *seen, uint64_t wall_ms)
+{
     uint32_t all = p->voters & a->heard;
 
-    return a->count == 1 && (all & ~seen->committed) == 0 &&
+    return (all & ~seen->committed) == 0 &&
            (sherd_meta_is_empty(&seen->meta, wall_ms) || (all & ~seen->shards) == 0);
+}
+
+/* Whether the newest committed value is missing somewhere, or something undecided of an older epoch
+ * stands above it. What is undecided in this epoch is left to its writer and the sweep. */
+static bool needs_repair(const struct sherd_pass *pass, const struct sherd_partition *p)
+{
+    const struct sherd_answers *a = &pass->listed.answers;
+
+    for (uint8_t i = 0; i < a->count; i++) {
+        const struct sherd_seen *seen = &a->seen[i];
+        bool is_old = seen->ballot.epoch < p->epoch;
+
+        if (seen->committed != 0)
+            return !is_even(p, a, seen, pass->turn->wall_ms) && (is_old || !is_young(pass, seen));
+        if (is_old) return true;
+    }
+    return a->overflow;
 }
 
 static void take_key(struct sherd_pass *pass, const struct sherd_partition *p)
@@ -193,8 +242,7 @@ static void take_key(struct sherd_pass *pass, const struct sherd_partition *p)
     pass->keys++;
     if (pass->kind == SHERD_PASS_REBUILD)
         rebuild_key(pass, p);
-    else if (pass->listed.answers.count != 0 &&
-             !is_even(p, &pass->listed.answers, pass->turn->wall_ms))
+    else if (needs_repair(pass, p))
         repair(pass);
 }
 

@@ -94,7 +94,7 @@ static void close_world(struct world *w)
 
 /* What one slot shows, as words of a letter and a ballot's clock:
  *   c committed   p undecided   t committed tombstone   e committed, expired, no shard
- *   n committed, its shard is broken   C P as c and p, of epoch 2 */
+ *   n committed, its shard is broken   C P as c and p, of epoch 2   Y as C, of just now */
 static void add_slot(struct sherd_listed *listed, uint8_t slot, const char *words)
 {
     struct sherd_entry entries[4] = {0};
@@ -105,8 +105,9 @@ static void add_slot(struct sherd_listed *listed, uint8_t slot, const char *word
         struct sherd_entry *e = &entries[count++];
         char what = words[0];
 
-        e->ballot.epoch = what == 'C' || what == 'P' ? EPOCH : 1;
+        e->ballot.epoch = strchr("CPY", what) ? EPOCH : 1;
         e->ballot.clock = (uint64_t)(words[1] - '0');
+        if (what == 'Y') e->ballot.clock += (uint64_t)(WALL_MS - 500) << 16;
         e->version = e->ballot;
         e->meta.size = sizeof(value) - 1;
         e->committed = what != 'p' && what != 'P';
@@ -138,31 +139,38 @@ static struct row {
     const char *slots[SLOTS];
     const char *calls;
 } rows[] = {
-    {"rebuild what is complete",              SHERD_PASS_REBUILD,  {"", "c1", "c1"},      "I"},
-    {"... held already: nothing to do",       SHERD_PASS_REBUILD,  {"c1", "c1", "c1"},    "" },
-    {"... held, but broken",                  SHERD_PASS_REBUILD,  {"n1", "c1", "c1"},    "I"},
-    {"... held by all, committed nowhere",    SHERD_PASS_REBUILD,  {"", "P1", "P1"},      "R"},
-    {"... above an older one",                SHERD_PASS_REBUILD,  {"c1", "c2", "c2"},    "I"},
-    {"... beneath an undecided one",          SHERD_PASS_REBUILD,  {"", "c1 P2", "c1"},   "I"},
-    {"... beneath an old hopeless one",       SHERD_PASS_REBUILD,  {"", "c1", "p0"},      "R"},
-    {"a tombstone has no shard",              SHERD_PASS_REBUILD,  {"", "t1", "t1"},      "T"},
-    {"of an expired value none is missed",    SHERD_PASS_REBUILD,  {"", "e1", "e1"},      "" },
-    {"fewer than k shards at hand",           SHERD_PASS_REBUILD,  {"", "c1", ""},        "R"},
-    {"own pieces do not count",               SHERD_PASS_REBUILD,  {"n1", "c1", "n1"},    "R"},
-    {"what may be complete is finished",      SHERD_PASS_REBUILD,  {"", "p1", "p1"},      "R"},
-    {"what never can be complete is nothing", SHERD_PASS_REBUILD,  {"", "p1", ""},        "" },
-    {"a silent voter leaves it in doubt",     SHERD_PASS_REBUILD,  {"", "c1", "-"},       "R"},
+    {"rebuild what is complete",              SHERD_PASS_REBUILD,  {"", "c1", "c1"},       "I"},
+    {"... held already: nothing to do",       SHERD_PASS_REBUILD,  {"c1", "c1", "c1"},     "" },
+    {"... held, but broken",                  SHERD_PASS_REBUILD,  {"n1", "c1", "c1"},     "I"},
+    {"... held by all, committed nowhere",    SHERD_PASS_REBUILD,  {"", "p1", "p1"},       "R"},
+    {"... beneath one in flight",             SHERD_PASS_REBUILD,  {"", "c1 P2", "c1 P2"}, "I"},
+    {"in flight: its writer's affair",        SHERD_PASS_REBUILD,  {"", "P1", "P1"},       "" },
+    {"committed in this epoch",               SHERD_PASS_REBUILD,  {"", "C1", "C1"},       "I"},
+    {"... above an older one",                SHERD_PASS_REBUILD,  {"c1", "c2", "c2"},     "I"},
+    {"... beneath an undecided one",          SHERD_PASS_REBUILD,  {"", "c1 P2", "c1"},    "I"},
+    {"... beneath an old hopeless one",       SHERD_PASS_REBUILD,  {"", "c1", "p0"},       "R"},
+    {"a tombstone has no shard",              SHERD_PASS_REBUILD,  {"", "t1", "t1"},       "T"},
+    {"of an expired value none is missed",    SHERD_PASS_REBUILD,  {"", "e1", "e1"},       "" },
+    {"fewer than k shards at hand",           SHERD_PASS_REBUILD,  {"", "c1", ""},         "R"},
+    {"own pieces do not count",               SHERD_PASS_REBUILD,  {"n1", "c1", "n1"},     "R"},
+    {"what never can be complete is nothing", SHERD_PASS_REBUILD,  {"", "p1", ""},         "" },
+    {"a silent voter leaves it in doubt",     SHERD_PASS_REBUILD,  {"", "c1", "-"},        "R"},
 
-    {"scan: all alike",                       SHERD_PASS_SCAN,     {"c1", "c1", "c1"},    "" },
-    {"scan: tombstones alike",                SHERD_PASS_SCAN,     {"t1", "t1", "t1"},    "" },
-    {"scan: expired, shards gone in part",    SHERD_PASS_SCAN,     {"e1", "e1", "e1"},    "" },
-    {"scan: one lacks it",                    SHERD_PASS_SCAN,     {"c1", "", "c1"},      "R"},
-    {"scan: one shard is broken",             SHERD_PASS_SCAN,     {"c1", "c1", "n1"},    "R"},
-    {"scan: not committed everywhere",        SHERD_PASS_SCAN,     {"c1", "p1", "c1"},    "R"},
-    {"scan: an undecided one above",          SHERD_PASS_SCAN,     {"c1", "c1", "c1 p2"}, "R"},
-    {"scan: undecided alone",                 SHERD_PASS_SCAN,     {"p1", "", ""},        "R"},
-    {"catch-up: this node lacks it",          SHERD_PASS_CATCH_UP, {"", "c1", "c1"},      "R"},
-    {"catch-up: all alike",                   SHERD_PASS_CATCH_UP, {"c1", "c1", "c1"},    "" },
+    {"scan: all alike",                       SHERD_PASS_SCAN,     {"c1", "c1", "c1"},     "" },
+    {"scan: tombstones alike",                SHERD_PASS_SCAN,     {"t1", "t1", "t1"},     "" },
+    {"scan: expired, shards gone in part",    SHERD_PASS_SCAN,     {"e1", "e1", "e1"},     "" },
+    {"scan: one lacks it",                    SHERD_PASS_SCAN,     {"c1", "", "c1"},       "R"},
+    {"scan: one shard is broken",             SHERD_PASS_SCAN,     {"c1", "c1", "n1"},     "R"},
+    {"scan: not committed everywhere",        SHERD_PASS_SCAN,     {"c1", "p1", "c1"},     "R"},
+    {"scan: an undecided one above",          SHERD_PASS_SCAN,     {"c1", "c1", "c1 p2"},  "R"},
+    {"scan: undecided alone",                 SHERD_PASS_SCAN,     {"p1", "", ""},         "R"},
+    {"scan: in flight above",                 SHERD_PASS_SCAN,     {"c1", "c1", "c1 P2"},  "" },
+    {"scan: in flight alone",                 SHERD_PASS_SCAN,     {"P1", "", "P1"},       "" },
+    {"scan: ... and one lacks the rest",      SHERD_PASS_SCAN,     {"c1", "", "c1 P2"},    "R"},
+    {"scan: COMMITs still under way",         SHERD_PASS_SCAN,     {"Y1", "c1", "c1"},     "" },
+    {"scan: ... for too long",                SHERD_PASS_SCAN,     {"C1", "c1", "c1"},     "R"},
+    {"catch-up: this node lacks it",          SHERD_PASS_CATCH_UP, {"", "c1", "c1"},       "R"},
+    {"catch-up: all alike",                   SHERD_PASS_CATCH_UP, {"c1", "c1", "c1"},     "" },
 };
 
 static void check_insert(struct world *w, bool with_shard)
