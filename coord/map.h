@@ -42,7 +42,8 @@ struct sherd_partition {
     uint32_t epoch;  /* == open[open_count - 1].epoch */
     uint32_t voters; /* slot sets, disjoint; a slot in neither is vacant */
     uint32_t learners;
-    uint32_t lost; /* 1: fewer than k voters kept their state; waits for accept-loss */
+    uint32_t lost; /* 1: too few kept their state, k or those an open epoch needs; waits for
+                      accept-loss */
     uint16_t node[SHERD_SLOTS_MAX];        /* holder of each slot; of a vacant one the last holder,
                                               to whom it goes back; SHERD_NO_NODE from n on */
     uint32_t incarnation[SHERD_SLOTS_MAX]; /* of the holder, voter or learner; 0: vacant */

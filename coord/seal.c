@@ -18,7 +18,7 @@ bool sherd_seal_has_sealed(const struct sherd_membership *m, uint16_t node, uint
 }
 
 bool sherd_seal_can_answer(const struct sherd_membership *m, const struct sherd_epoch *x,
-                           uint8_t slot, uint32_t next)
+                           uint8_t slot, uint64_t next)
 {
     uint16_t node = x->node[slot];
     uint32_t incarnation = x->incarnation[slot];
@@ -27,18 +27,27 @@ bool sherd_seal_can_answer(const struct sherd_membership *m, const struct sherd_
            !sherd_seal_has_sealed(m, node, incarnation, next);
 }
 
+/* Whether fewer than min(q, r) voters of `x` have not sealed `next` yet, and still could. */
+static bool is_over(const struct sherd_membership *m, const struct sherd_epoch *x, uint64_t next)
+{
+    struct sherd_quorum quorum = sherd_quorum_of(sherd_slots_count(x->voters), m->map->k);
+    uint8_t left = 0;
+
+    for (uint32_t rest = x->voters; rest != 0; rest &= rest - 1)
+        if (sherd_seal_can_answer(m, x, sherd_slots_first(rest), next)) left++;
+    return left < quorum.q && left < quorum.r;
+}
+
 bool sherd_seal_is_retired(const struct sherd_membership *m, const struct sherd_partition *p)
 {
-    for (uint32_t i = 0; i + 1 < p->open_count; i++) {
-        const struct sherd_epoch *x = &p->open[i];
-        struct sherd_quorum quorum = sherd_quorum_of(sherd_slots_count(x->voters), m->map->k);
-        uint8_t left = 0;
-
-        for (uint32_t rest = x->voters; rest != 0; rest &= rest - 1)
-            if (sherd_seal_can_answer(m, x, sherd_slots_first(rest), x[1].epoch)) left++;
-        if (left >= quorum.q || left >= quorum.r) return false;
-    }
+    for (uint32_t i = 0; i + 1 < p->open_count; i++)
+        if (!is_over(m, &p->open[i], p->open[i + 1].epoch)) return false;
     return true;
+}
+
+bool sherd_seal_is_shut(const struct sherd_membership *m, const struct sherd_partition *p)
+{
+    return sherd_seal_is_retired(m, p) && is_over(m, &p->open[p->open_count - 1], m->map->version);
 }
 
 static bool is_manned(const struct sherd_membership *m, const struct sherd_partition *p)

@@ -15,13 +15,17 @@ bool sherd_seal_is_gone(const struct sherd_membership *m, uint16_t node, uint32_
 bool sherd_seal_has_sealed(const struct sherd_membership *m, uint16_t node, uint32_t incarnation,
                            uint64_t version);
 
-/* Whether the voter of `x` in `slot` can still answer there, `next` being the partition's next
- * epoch; UINT32_MAX: `x` is the newest. */
+/* Whether the voter of `x` in `slot` can still answer there: its node has not sealed map `next`, in
+ * which the partition left that epoch. UINT64_MAX: it has not left it. */
 bool sherd_seal_can_answer(const struct sherd_membership *m, const struct sherd_epoch *x,
-                           uint8_t slot, uint32_t next);
+                           uint8_t slot, uint64_t next);
 
 /* Whether fewer than min(q, r) voters can still answer, in every epoch of `p` before its newest. */
 bool sherd_seal_is_retired(const struct sherd_membership *m, const struct sherd_partition *p);
+
+/* Likewise in its newest epoch, of a partition that the current map says is lost: a node that has
+ * sealed this map answers LOST. */
+bool sherd_seal_is_shut(const struct sherd_membership *m, const struct sherd_partition *p);
 
 /* Whether the current map is live: every partition in it whose epoch is above map->live has enough
  * voters sealed, and its older epochs are retired. Lost partitions hold up nobody. */

@@ -166,6 +166,22 @@ static uint8_t survivors(const struct sherd_partition *p, const struct sherd_epo
     return count;
 }
 
+/* Whether enough of every open epoch is left for an answer to be fresh (PROTOCOL 7.4). Without, it
+ * cannot even be said which keys had a value: after a scan of what is left, they would have none.
+ */
+static bool is_traceable(const struct sherd_membership *m, const struct sherd_partition *p,
+                         uint32_t slots)
+{
+    uint32_t count = live_epochs(p, m->map->live);
+
+    for (uint32_t i = 0; i < count; i++) {
+        const struct sherd_epoch *x = &p->open[i];
+        struct sherd_quorum quorum = sherd_quorum_of(sherd_slots_count(x->voters), m->map->k);
+        if (survivors(p, x, slots) < quorum.n - quorum.q + 1) return false;
+    }
+    return true;
+}
+
 /* Whether what is heard now suffices to make an epoch with these voters live. */
 static bool can_be_live(const struct sherd_succession_env *env, const struct sherd_partition *p,
                         uint32_t voters)
@@ -178,7 +194,7 @@ static bool can_be_live(const struct sherd_succession_env *env, const struct she
     for (uint32_t i = 0; i < count; i++) {
         const struct sherd_epoch *x = &p->open[i];
         struct sherd_quorum quorum = sherd_quorum_of(sherd_slots_count(x->voters), k);
-        uint32_t after = i + 1 < count ? x[1].epoch : UINT32_MAX;
+        uint64_t after = i + 1 < count ? x[1].epoch : UINT64_MAX;
         uint8_t silent = 0;
 
         for (uint32_t rest = x->voters; rest != 0; rest &= rest - 1) {
@@ -197,16 +213,8 @@ static bool can_be_live(const struct sherd_succession_env *env, const struct she
 static bool can_go_on(const struct sherd_succession_env *env, const struct sherd_partition *p,
                       uint32_t voters)
 {
-    uint8_t k = env->m->map->k;
-    uint32_t count = live_epochs(p, env->m->map->live);
-
-    if (sherd_slots_count(voters) < k) return false;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct sherd_epoch *x = &p->open[i];
-        struct sherd_quorum quorum = sherd_quorum_of(sherd_slots_count(x->voters), k);
-        if (survivors(p, x, voters) < quorum.n - quorum.q + 1) return false;
-    }
-    return can_be_live(env, p, voters);
+    return sherd_slots_count(voters) >= env->m->map->k && is_traceable(env->m, p, voters) &&
+           can_be_live(env, p, voters);
 }
 
 static void vacate(const struct sherd_succession_env *env, const struct sherd_partition *p,
@@ -308,8 +316,8 @@ static bool begin_anew(const struct sherd_succession_env *env, uint16_t index,
     const struct sherd_membership *m = env->m;
     const struct sherd_partition *p = &m->map->partitions[index];
 
-    /* An older epoch in which somebody could still answer would be forgotten unsealed. */
-    if (!bit_of(m->accepted, index) || !sherd_seal_is_retired(m, p)) return false;
+    /* An epoch in which somebody could still answer would be forgotten unsealed. */
+    if (!bit_of(m->accepted, index) || !sherd_seal_is_shut(m, p)) return false;
     out->voters = slots_where(p, sherd_partition_holders(p), env->alive);
     out->learners = 0;
     if (sherd_slots_count(out->voters) < m->map->k) return false;
@@ -330,7 +338,7 @@ bool sherd_succession_plan(const struct sherd_succession_env *env, uint16_t inde
 
     lose(m, p, out);
     admit(env, index, out);
-    if (sherd_slots_count(out->voters) < m->map->k) {
+    if (sherd_slots_count(out->voters) < m->map->k || !is_traceable(m, p, ~out->fresh)) {
         *out = as_is(p);
         out->lost = true;
         return true;

@@ -1,13 +1,17 @@
 /* succession.h - what becomes of one partition in the next map (PROTOCOL 7.5 to 7.8). Pure.
  *
  * The rules, in the order in which they are applied:
- *   lose    a voter whose memory is gone becomes learner; a learner whose memory is gone starts
- * anew admit   a learner that holds every shard becomes voter vacate  a node out too long leaves
- * its slot, if the rest can go on without it lost    fewer than k voters with their state: nothing
- * changes but the mark, until accept-loss fill    a vacant slot goes back to its node, or to a
- * spare one, as learner clean   a scanned partition forgets its older epochs A partition that is
- * live changes its epoch only when enough nodes are heard to make the new one live at once: a map
- * that waits for an absent voter would stop even the reads that go on now. */
+ *
+ * - lose: a voter whose memory is gone becomes learner; a learner whose memory is gone starts anew.
+ * - admit: a learner that holds every shard becomes voter.
+ * - lost: fewer than k voters with their state, or too few of an open epoch for any answer to be
+ *   fresh: nothing changes but the mark, until accept-loss.
+ * - vacate: a node out too long leaves its slot, if the rest can go on without it.
+ * - fill: a vacant slot goes back to its node, or to a spare one, as learner.
+ * - clean: a scanned partition forgets its older epochs.
+ *
+ * A partition that is live changes its epoch only when enough nodes are heard to make the new one
+ * live at once: a map that waits for an absent voter would stop even the reads that go on now. */
 #ifndef SHERD_COORD_SUCCESSION_H
 #define SHERD_COORD_SUCCESSION_H
 

@@ -35,6 +35,7 @@ struct world {
     struct node nodes[NODES_MAX];
     uint64_t now_ms, lives, random;
     uint32_t incarnations_seen;
+    uint32_t calm_of, work_of, take_of; /* this run's weather: one in so many steps */
 };
 
 static struct code {
@@ -207,13 +208,13 @@ static void node_turn(struct world *w, uint16_t id, bool calm)
     uint64_t version = w->map->version;
 
     if (n->silent && !calm) return;
-    if (version != 0 && (calm || below(w, 3) == 0))
+    if (version != 0 && (calm || below(w, w->take_of) == 0))
         seal(w, id, calm || below(w, 4) ? version : 1 + below(w, (uint32_t)version));
-    if (calm || below(w, 3) == 0) sherd_partitions_live(&n->view, w->map->live);
+    if (calm || below(w, w->take_of) == 0) sherd_partitions_live(&n->view, w->map->live);
     for (unsigned i = 0; i < PARTITIONS; i++) {
         if (n->states[i].epoch > n->view.live || n->states[i].epoch == 0) continue;
-        if (calm || below(w, 20) == 0) n->rebuilt[i / 8] |= (uint8_t)(1u << i % 8);
-        if (calm || below(w, 40) == 0) n->scanned[i / 8] |= (uint8_t)(1u << i % 8);
+        if (calm || below(w, w->work_of) == 0) n->rebuilt[i / 8] |= (uint8_t)(1u << i % 8);
+        if (calm || below(w, 4 * w->work_of) == 0) n->scanned[i / 8] |= (uint8_t)(1u << i % 8);
     }
     if (calm || below(w, 4)) beat(w, id);
 }
@@ -222,7 +223,7 @@ static void weather(struct world *w)
 {
     uint16_t id = (uint16_t)below(w, w->code->nodes);
 
-    switch (below(w, 60)) {
+    switch (below(w, w->calm_of)) {
     case 0:
     case 1: wipe(w, id); break;
     case 2:
@@ -232,8 +233,9 @@ static void weather(struct world *w)
     case 6: w->nodes[id].silent = false; break;
     case 7: restart_keeper(w); break;
     case 8: w->now_ms += 20000; break;
-    case 9: sherd_membership_accept_loss(&w->m); break;
-    default: break;
+    default:
+        if (below(w, 4) == 0) sherd_membership_accept_loss(&w->m);
+        break;
     }
 }
 
@@ -265,6 +267,9 @@ static void run(const struct code *code, uint64_t seed)
 
     assert_non_null(w);
     *w = (struct world){.code = code, .now_ms = 1000, .random = seed};
+    w->calm_of = 30u << below(w, 4);
+    w->work_of = 2u << below(w, 4);
+    w->take_of = 1 + below(w, 8);
     w->map = map_new(code);
     w->next = map_new(code);
     sherd_membership_init(&w->m, &config, w->map, w->next);
