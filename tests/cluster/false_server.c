@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sherd/ecc.h>
 #include <zmq.h>
 
 #include "coord/map_codec.h"
@@ -46,22 +47,57 @@ static bool hear(struct false_server *s, struct heard *h)
 static uint8_t fitting_kind(uint8_t request)
 {
     switch (request) {
-    case SHERD_PROMISE: return wire_below(3) ? SHERD_PROMISED : SHERD_NACK;
+    case SHERD_PROMISE: return SHERD_PROMISED;
     case SHERD_READ: return SHERD_STATE;
     case SHERD_ABORT: return SHERD_ABORTED;
     case SHERD_LIST: return SHERD_PAGE;
     case SHERD_PING: return SHERD_PONG;
     case SHERD_GET_MAP: return SHERD_MAP;
     case SHERD_STATS: return SHERD_STATS_ARE;
-    default: return wire_below(3) ? SHERD_ACK : SHERD_NACK;
+    default: return SHERD_ACK;
     }
 }
 
-/* What a true server might have said, with some things right. */
-static struct sherd_answer make_answer(struct false_server *s, const struct sherd_request *r)
+/* The one committed value that every key has: all nodes tell the same story of it, but the shards
+ * of half of the keys are not what their checksums say, and the bytes never are. */
+static struct sherd_entry common_entry(const struct false_server *s, const struct sherd_request *r)
+{
+    uint64_t hash = sherd_hash_key(r->key.data, r->key.size);
+    struct sherd_entry e = {
+        .ballot = {(hash >> 8 & 0xffff) << 16, hash, r->epoch},
+        .committed = true,
+        .has_shard = true
+    };
+    uint32_t shard_bytes = 1 + (uint32_t)(hash % 1000);
+
+    e.version = e.ballot;
+    e.meta = (struct sherd_meta){.checksum = hash, .size = shard_bytes * s->map->k};
+    e.shard = (struct sherd_bytes){wire_pool + hash % 10000 + r->slot, shard_bytes};
+    e.crc = sherd_crc32c(e.shard.data, e.shard.size) + (uint32_t)(hash >> 3 & 1);
+    return e;
+}
+
+/* What a true server might say; a client may believe every word. */
+static struct sherd_answer plausible_answer(struct false_server *s, const struct sherd_request *r)
+{
+    struct sherd_answer a = {.id = r->id, .kind = fitting_kind(r->kind), .slot = r->slot};
+
+    a.flags = SHERD_ANSWER_VOTE | (a.kind == SHERD_PAGE ? SHERD_ANSWER_END : 0);
+    a.epoch = r->epoch;
+    if (a.kind == SHERD_PONG || a.kind == SHERD_STALE) a.map_version = s->map->version;
+    if (a.kind == SHERD_MAP) a.body = (struct sherd_bytes){s->encoded, s->encoded_size};
+    if (a.kind == SHERD_STATS_ARE) a.body = (struct sherd_bytes){"{}", 2};
+    if ((a.kind == SHERD_STATE || a.kind == SHERD_PROMISED) && r->key.data != NULL &&
+        sherd_hash_key(r->key.data, r->key.size) & 4)
+        a.entries[a.entry_count++] = common_entry(s, r);
+    return a;
+}
+
+/* Any answer, with some things right. */
+static struct sherd_answer wrong_answer(struct false_server *s, const struct sherd_request *r)
 {
     uint8_t kind =
-        wire_below(6) ? fitting_kind(r->kind) : wire_answer_kinds[wire_below(WIRE_ANSWER_KINDS)];
+        wire_below(3) ? fitting_kind(r->kind) : wire_answer_kinds[wire_below(WIRE_ANSWER_KINDS)];
     struct sherd_answer a = wire_random_answer(kind, true);
 
     if (wire_below(16)) a.id = r->id;
@@ -70,8 +106,6 @@ static struct sherd_answer make_answer(struct false_server *s, const struct sher
     if (wire_below(2)) a.flags |= SHERD_ANSWER_VOTE;
     if (wire_below(2)) a.map_version = s->map->version;
     if (kind == SHERD_NACK && wire_below(2)) a.reason = SHERD_REASON_BALLOT;
-    if (kind == SHERD_MAP && wire_below(8))
-        a.body = (struct sherd_bytes){s->encoded, s->encoded_size};
     for (uint8_t i = 0; i < a.entry_count && wire_below(3); i++) {
         a.entries[i].ballot.epoch = a.entries[i].version.epoch = r->epoch;
         a.entries[i].meta.size = wire_below(8000);
@@ -92,14 +126,15 @@ static void answer(struct false_server *s, const struct heard *h, struct frames 
         views[i] = (struct sherd_bytes){h->frames.bytes[i], h->frames.sizes[i]};
     f->count = 0;
     if (sherd_wire_open(&in, views, h->frames.count, &e) < 0) return;
-    ours.session = wire_below(32) ? e.session : wire_random();
-    ours.incarnation = wire_below(64) ? s->incarnation : wire_random();
-    ours.map_version = wire_below(16) ? s->map->version : wire_random();
+    ours.session = wire_below(100) ? e.session : wire_random();
+    ours.incarnation = wire_below(400) ? s->incarnation : wire_random();
+    ours.map_version = wire_below(100) ? s->map->version : wire_random();
     ours.clock = wire_below(16) ? e.clock : wire_random();
     wire_begin(&m, SHERD_ANSWERS, 0);
     while (sherd_wire_next_request(&in, &r) == 0) {
-        struct sherd_answer a = make_answer(s, &r);
-        if (wire_below(32) == 0 || m.frame_count + a.entry_count > FRAMES_MAX - 2U) continue;
+        struct sherd_answer a = wire_below(6) ? plausible_answer(s, &r) : wrong_answer(s, &r);
+        if (r.id == 0 || wire_below(32) == 0 || m.frame_count + a.entry_count > FRAMES_MAX - 2U)
+            continue;
         wire_send_answer(&m, &a);
         ours.count++;
     }
@@ -107,7 +142,7 @@ static void answer(struct false_server *s, const struct heard *h, struct frames 
     (void)sherd_wire_put_envelope(&envelope, &ours);
     m.frames[0] = (struct sherd_bytes){m.out.data, m.out.size};
     frames_from(f, m.frames, m.frame_count);
-    if (wire_below(6) == 0) frames_mutate(f);
+    if (wire_below(16) == 0) frames_mutate(f);
 }
 
 static void say(struct false_server *s, const struct heard *h, const struct frames *f)

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-#include <xxhash.h>
+#include <sherd/ecc.h>
 #include <zmq.h>
 
 #include "tests/support/wire_messages.h"
@@ -115,7 +115,7 @@ static uint64_t plausible_clock(void)
 
 static void aim(struct sherd_request *r, const struct frames_target *t)
 {
-    uint64_t hash = XXH3_64bits(r->key.data, r->key.size);
+    uint64_t hash = sherd_hash_key(r->key.data, r->key.size);
     uint16_t partition =
         r->kind == SHERD_LIST ? r->partition : sherd_map_partition_of(t->map, hash);
     const struct sherd_partition *p = &t->map->partitions[partition % t->map->partition_count];

@@ -24,9 +24,9 @@ enum {
     BITE = 500, /* messages between two looks at whether the cluster serves */
     TCP_CONNECTIONS = 40,
     TCP_BYTES = 4000,
-    LIE_MS = 150, /* deadline of an operation on the false server */
+    LIE_MS = 100, /* deadline of an operation on the false server */
     LATE_MS = 2000,
-    OPERATIONS_AT_ONCE = 32,
+    OPERATIONS_AT_ONCE = 64,
     OPERATIONS_A_CLIENT = 2000,
 };
 

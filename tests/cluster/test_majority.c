@@ -7,7 +7,7 @@ enum {
     CLIENT_MS = 5000,
     DEADLINE_MS = 2000,
     LATE_MS = 500, /* what the scheduler of a busy machine may add to a deadline */
-    ASKED_AT_ONCE = 8,
+    ASKED_AT_ONCE = 32,
 };
 
 static const uint32_t sizes[] = {0, 20, 4096, 100000};
