@@ -26,7 +26,8 @@ clean_up() {
     code=$?
     trap '' EXIT
     if [ -n "$work" ]; then
-        [ ! -f "$work/cluster/cluster.conf" ] || "$sherd" cluster down --dir "$work/cluster" || code=1
+        [ ! -f "$work/cluster/cluster.conf" ] ||
+            "$sherd" cluster down --dir "$work/cluster" >/dev/null || code=1
         if [ "$code" -ne 0 ]; then tail -n 3 "$work"/cluster/*.log 2>/dev/null || :; fi
         rm -rf "$work"
     fi
@@ -73,7 +74,7 @@ start_cluster() {
             return 0
         fi
         cat "$work/error" >&2
-        grep -q 'is in use' "$work/error" || return 1
+        grep -q 'in use' "$work/error" || return 1
     done
     return 1
 }

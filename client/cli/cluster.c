@@ -61,6 +61,14 @@ static int died(const struct cli *cli, const char *dir, unsigned node)
                     line[0] != '\0' ? line : "it said nothing", dir, node);
 }
 
+/* The first of the nodes that ended, or `last` + 1. While one is missing the others wait, too. */
+static unsigned find_dead(const char *dir, unsigned first, unsigned last)
+{
+    while (first <= last && cli_local_pid(dir, first) != 0)
+        first++;
+    return first;
+}
+
 /* Until nodes first..last answer; with `live`, under a live map. 0, or an exit code. */
 static int wait_for(const struct cli *cli, struct cli_session *s, unsigned first, unsigned last,
                     bool live)
@@ -82,8 +90,9 @@ static int wait_for(const struct cli *cli, struct cli_session *s, unsigned first
             node++;
             continue;
         }
-        if (cli_local_pid(s->place.dir, node) == 0)
-            code = died(cli, s->place.dir, node);
+        unsigned dead = find_dead(s->place.dir, node, last);
+        if (dead <= last)
+            code = died(cli, s->place.dir, dead);
         else if (cli_now_ms() - began_ms > limit_ms)
             code = cli_fail(cli, CLI_ENVIRONMENT,
                             "node %u is not ready after %.1f s; see %s/node-%u.log", node,

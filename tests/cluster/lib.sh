@@ -65,7 +65,7 @@ cluster_up() {
             export SHERD_CONF="$dir/cluster.conf"
             return 0
         fi
-        grep -q 'is in use' "$err" || break
+        grep -q 'in use' "$err" || break
     done
     fail "cluster up, attempt $attempt"
 }
