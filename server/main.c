@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <malloc.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,12 +18,12 @@
 
 enum { EXIT_USAGE = 2, EXIT_ENVIRONMENT = 6, FRAME_THRESHOLD = 64 << 20 };
 
-static volatile int stop;
+static atomic_bool stop; /* lock-free: a signal handler may set it */
 
 static void on_signal(int signal_number)
 {
     (void)signal_number;
-    stop = 1;
+    stop = true;
 }
 
 static int usage(FILE *out, int code)

@@ -248,7 +248,7 @@ static int turn(struct sherd_service *s)
     return tcp + local;
 }
 
-int sherd_service_run(struct sherd_service *s, volatile const int *stop)
+int sherd_service_run(struct sherd_service *s, const atomic_bool *stop)
 {
     struct epoll_event events[2];
     uint64_t drain_until_ms = 0;

@@ -11,6 +11,9 @@
 #ifndef SHERD_SERVER_SERVICE_H
 #define SHERD_SERVER_SERVICE_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
+
 #include "client/conf.h"
 #include "server/progress.h"
 
@@ -25,7 +28,7 @@ int sherd_service_open(const struct sherd_conf *conf, void *zmq_context, uint64_
 
 /* Serves until *stop is set (looked at every 100 ms at the latest), then drains: answers what has
  * arrived already, at most 1 s. 0, or a negative errno when the socket or the store is broken. */
-int sherd_service_run(struct sherd_service *s, volatile const int *stop);
+int sherd_service_run(struct sherd_service *s, const atomic_bool *stop);
 void sherd_service_close(struct sherd_service *s);
 
 #endif

@@ -26,7 +26,7 @@ static struct sherd_progress progress;
 static void *context, *local, *remote; /* DEALERs */
 static struct sherd_service *service;
 static pthread_t thread;
-static volatile int stop;
+static atomic_bool stop;
 static uint64_t numbers[2]; /* last message number of local, remote */
 static uint8_t buffer[1 << 20];
 static zmq_msg_t in_frames[8];
@@ -155,7 +155,7 @@ static void *dealer(const char *endpoint)
 static int start(void **state)
 {
     (void)state;
-    stop = 0;
+    stop = false;
     numbers[0] = numbers[1] = 0;
     context = zmq_ctx_new();
     if (sherd_service_open(&conf, context, INCARNATION, &progress, &service) < 0) return -1;
@@ -169,7 +169,7 @@ static int finish(void **state)
 {
     (void)state;
     close_answer();
-    stop = 1;
+    stop = true;
     pthread_join(thread, NULL);
     zmq_close(local);
     zmq_close(remote);
