@@ -156,7 +156,9 @@ static void ask(struct stream *s)
     };
 
     s->state = STREAM_WAITING;
-    if (sherd_engine_call(s->listing->engine, s->node, &r, o->timeout_ms, on_page, s) < 0)
+    /* A node known to be late is not waited for: all others would wait with it, page by page. */
+    if (!sherd_engine_is_reachable(s->listing->engine, s->node) ||
+        sherd_engine_call(s->listing->engine, s->node, &r, o->timeout_ms, on_page, s) < 0)
         silence(s);
 }
 

@@ -86,7 +86,7 @@ struct sherd_timer *sherd_timers_pop(struct sherd_timers *t, uint64_t now_us)
 {
     while (t->count > 0 && t->heap[1].due_us <= now_us) {
         struct sherd_timer *timer = t->heap[1].timer;
-        if (timer->due_us <= now_us) {
+        if (timer->due_us == t->heap[1].due_us) {
             sherd_timers_cancel(t, timer);
             return timer;
         }

@@ -6,7 +6,12 @@
 
 #include "coord/assert.h"
 
-enum { FIRST_FRAMES = 16, FIRST_BYTES = 16 << 10, BYTES_KEPT = 512 << 10 };
+enum {
+    FIRST_FRAMES = 16,
+    FIRST_BYTES = 16 << 10,
+    BYTES_KEPT = 512 << 10,
+    GIVEN_MIN = 64 << 10, /* a frame 0 of this size is given away, not copied */
+};
 
 /* A zmq_msg_t may only be moved by its own function. NULL: no memory, and `frames` is untouched. */
 static zmq_msg_t *move_frames(zmq_msg_t *frames, size_t count, size_t capacity)
@@ -239,23 +244,45 @@ static int send_frames(struct sherd_batch *b, void *socket)
     return 0;
 }
 
+static void free_given(void *data, void *hint)
+{
+    (void)hint;
+    free(data);
+}
+
+/* Frame 0: a copy, or, when it is large, the buffer itself; then the batch gets a new one. */
+static int make_first(struct sherd_batch *b, zmq_msg_t *first)
+{
+    struct sherd_writer_buffer fresh = {.capacity = b->buffer.capacity};
+
+    if (b->buffer.size < GIVEN_MIN) {
+        if (zmq_msg_init_size(first, b->buffer.size) < 0) return -ENOMEM;
+        memcpy(zmq_msg_data(first), b->buffer.data, b->buffer.size);
+        return 0;
+    }
+    fresh.data = malloc(fresh.capacity);
+    if (!fresh.data) return -ENOMEM;
+    if (zmq_msg_init_data(first, b->buffer.data, b->buffer.size, free_given, NULL) < 0) {
+        free(fresh.data);
+        return -ENOMEM;
+    }
+    b->buffer = fresh;
+    return 0;
+}
+
 int sherd_batch_send(struct sherd_batch *b, void *socket, struct sherd_envelope *e)
 {
     zmq_msg_t first;
-    int rc = 0;
+    int rc;
 
     put_envelope(b, e);
-    if (zmq_msg_init_size(&first, b->buffer.size) < 0) {
-        rc = -ENOMEM;
-    } else {
-        memcpy(zmq_msg_data(&first), b->buffer.data, b->buffer.size);
-        if (zmq_msg_send(&first, socket, ZMQ_DONTWAIT | (b->frame_count ? ZMQ_SNDMORE : 0)) < 0) {
-            zmq_msg_close(&first);
-            rc = -EAGAIN;
-        } else {
-            rc = send_frames(b, socket);
-        }
+    rc = make_first(b, &first);
+    if (rc == 0 &&
+        zmq_msg_send(&first, socket, ZMQ_DONTWAIT | (b->frame_count ? ZMQ_SNDMORE : 0)) < 0) {
+        zmq_msg_close(&first);
+        rc = -EAGAIN;
     }
+    if (rc == 0) rc = send_frames(b, socket);
     sherd_batch_clear(b);
     return rc;
 }

@@ -24,6 +24,18 @@ uint32_t sherd_crc32c(const void *data, size_t size)
     return ~crc;
 }
 
+#ifdef SHERD_CHECKSUM_WIDE
+#include "ecc/checksum_wide.h"
+
+enum { WIDE_MIN = 1024 }; /* below, there is nothing to win */
+
+uint64_t sherd_checksum(const void *data, size_t size)
+{
+    if (size >= WIDE_MIN && __builtin_cpu_supports("avx2")) return sherd_checksum_wide(data, size);
+    return XXH3_64bits(data, size);
+}
+#else
 uint64_t sherd_checksum(const void *data, size_t size) { return XXH3_64bits(data, size); }
+#endif
 
 uint64_t sherd_hash_key(const void *key, size_t size) { return XXH3_64bits(key, size); }
