@@ -68,10 +68,9 @@ int sherd_jobs_start(struct sherd_jobs *jobs, enum sherd_op_kind kind, struct sh
 
 void sherd_jobs_fini(struct sherd_jobs *jobs)
 {
-    while (jobs->first) {
-        struct sherd_job *job = jobs->first;
-
-        unlink_job(job);
+    for (struct sherd_job *job = jobs->first, *next; job; job = next) {
+        next = job->next;
         free(job);
     }
+    jobs->first = NULL;
 }

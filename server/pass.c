@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "coord/assert.h"
+
 enum {
     KEYS_A_TURN = 512,
     INSERT_BYTES_MAX = 8 << 20, /* in flight, of one pass */
@@ -21,13 +23,14 @@ int sherd_pass_start(struct sherd_pass *pass, enum sherd_pass_kind kind, uint16_
                                             .with_shards = kind == SHERD_PASS_REBUILD,
                                             .timeout_ms = PAGE_TIMEOUT_MS};
     struct sherd_pass_tools *tools = pass->tools;
-    int rc;
+    int slot = sherd_sealed_own_slot(sealed, partition), rc;
 
+    SHERD_ASSERT(slot >= 0 && slot < SHERD_SLOTS_MAX);
     memset(pass, 0, sizeof(*pass));
     pass->tools = tools;
     pass->kind = kind;
     pass->partition = partition;
-    pass->slot = (uint8_t)sherd_sealed_own_slot(sealed, partition);
+    pass->slot = (uint8_t)slot;
     pass->epoch = sealed->map->partitions[partition].epoch;
     for (unsigned i = 0; i < SHERD_PASS_INSERTS_MAX; i++) {
         pass->inserts[i] = (struct sherd_pass_insert){pass, pass->free_insert, 0};

@@ -77,7 +77,7 @@ static void want_catch_up(struct work *w, uint64_t since, uint64_t due_ms)
 
 void sherd_recovery_catch_up(struct sherd_recovery *r, uint64_t since)
 {
-    for (uint16_t i = 0; i < SHERD_PARTITIONS; i++)
+    for (unsigned i = 0; i < SHERD_PARTITIONS; i++)
         want_catch_up(&r->work[i], since, 0);
 }
 
@@ -92,7 +92,8 @@ static bool wants_scan(const struct sherd_sealed *sealed, uint16_t index, int sl
 /* Looks at the map: after it changed. What is new is due at once. */
 static void survey(struct sherd_recovery *r, const struct sherd_sealed *sealed)
 {
-    for (uint16_t i = 0; i < SHERD_PARTITIONS; i++) {
+    for (unsigned n = 0; n < SHERD_PARTITIONS; n++) {
+        uint16_t i = (uint16_t)n;
         struct work *w = &r->work[i];
         int slot = sherd_sealed_own_slot(sealed, i);
         bool open = slot >= 0 && sherd_sealed_is_open(sealed, i);
@@ -115,7 +116,7 @@ static void take_recover(struct sherd_recovery *r, const struct sherd_turn *t)
 
     if (asked == r->recover_seen) return;
     r->recover_seen = asked;
-    for (uint16_t i = 0; i < SHERD_PARTITIONS; i++) {
+    for (unsigned i = 0; i < SHERD_PARTITIONS; i++) {
         want_catch_up(&r->work[i], 0, 0);
         r->work[i].recover = r->work[i].catch_up;
         r->work[i].due_ms = 0;
@@ -137,7 +138,7 @@ static void take_rescans(struct sherd_recovery *r, const struct sherd_turn *t)
 static void answer_recover(struct sherd_recovery *r, const struct sherd_turn *t)
 {
     if (atomic_load(&t->progress->recover_done) == r->recover_seen) return;
-    for (uint16_t i = 0; i < SHERD_PARTITIONS; i++)
+    for (unsigned i = 0; i < SHERD_PARTITIONS; i++)
         if (r->work[i].recover || r->work[i].rebuild) return;
     atomic_store(&t->progress->recover_done, r->recover_seen);
 }
@@ -153,7 +154,7 @@ bool sherd_recovery_is_busy(const struct sherd_recovery *r)
 {
     enum sherd_pass_kind kind;
 
-    for (uint16_t i = 0; i < SHERD_PARTITIONS; i++)
+    for (unsigned i = 0; i < SHERD_PARTITIONS; i++)
         if (kind_of(&r->work[i], &kind)) return true;
     return false;
 }
@@ -162,7 +163,7 @@ uint32_t sherd_recovery_backlog(const struct sherd_recovery *r)
 {
     uint32_t count = 0;
 
-    for (uint16_t i = 0; i < SHERD_PARTITIONS; i++)
+    for (unsigned i = 0; i < SHERD_PARTITIONS; i++)
         count += r->work[i].catch_up;
     return count;
 }
@@ -174,7 +175,7 @@ static uint32_t count_wanting(const struct sherd_recovery *r, enum sherd_pass_ki
     enum sherd_pass_kind kind;
     uint32_t count = 0;
 
-    for (uint16_t i = 0; i < SHERD_PARTITIONS; i++)
+    for (unsigned i = 0; i < SHERD_PARTITIONS; i++)
         count += kind_of(&r->work[i], &kind) && kind == wanted;
     return count;
 }

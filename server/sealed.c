@@ -114,10 +114,11 @@ static bool is_same_work(const struct sherd_map *old, const struct sherd_map *ma
 
 static void clear_bits(struct sherd_sealed *s, const struct sherd_map *map)
 {
-    for (uint16_t i = 0; i < SHERD_PARTITIONS; i++) {
+    for (unsigned i = 0; i < SHERD_PARTITIONS; i++) {
         uint8_t mask = (uint8_t) ~(1u << i % 8);
 
-        if (i < map->partition_count && is_same_work(s->map, map, s->report.node, i)) continue;
+        if (i < map->partition_count && is_same_work(s->map, map, s->report.node, (uint16_t)i))
+            continue;
         s->report.rebuilt[i / 8] &= mask;
         s->report.scanned[i / 8] &= mask;
     }

@@ -170,14 +170,14 @@ void fake_finish(struct sherd_engine *e, enum sherd_outcome outcome)
         op->done(op);
         return;
     }
-    SHERD_ASSERT(!"no operation to finish");
+    SHERD_ASSERT(false); /* there is none */
 }
 
 struct sherd_map *fake_map(uint16_t partitions, uint16_t node_count)
 {
     struct sherd_map *map = calloc(1, sherd_map_size(partitions));
 
-    SHERD_ASSERT(map);
+    SHERD_ASSERT(map && node_count > 0);
     map->cluster = 99;
     map->version = map->live = 1;
     map->k = 2;
@@ -193,7 +193,7 @@ struct sherd_map *fake_map(uint16_t partitions, uint16_t node_count)
         struct sherd_partition *p = &map->partitions[i];
         *p = (struct sherd_partition){.epoch = 1, .voters = 7, .open_count = 1};
         p->open[0] = (struct sherd_epoch){.epoch = 1, .voters = 7};
-        for (uint8_t slot = 0; slot < SHERD_SLOTS_MAX; slot++) {
+        for (unsigned slot = 0; slot < SHERD_SLOTS_MAX; slot++) {
             bool held = slot < 3;
             p->node[slot] = held ? (uint16_t)((i + slot) % node_count) : (uint16_t)SHERD_NO_NODE;
             p->incarnation[slot] = held ? 10u * i + slot + 1 : 0;
@@ -204,13 +204,13 @@ struct sherd_map *fake_map(uint16_t partitions, uint16_t node_count)
     return map;
 }
 
-struct sherd_bytes fake_encode(const struct sherd_map *map)
+struct sherd_bytes fake_encode(const struct sherd_map *map, uint8_t **bytes)
 {
     size_t size = sherd_map_encoded_max(map);
-    uint8_t *bytes = malloc(size);
 
-    SHERD_ASSERT(bytes);
-    size = sherd_map_encode(map, bytes, size);
+    *bytes = malloc(size);
+    SHERD_ASSERT(*bytes);
+    size = sherd_map_encode(map, *bytes, size);
     SHERD_ASSERT(size != 0);
-    return (struct sherd_bytes){bytes, size};
+    return (struct sherd_bytes){*bytes, size};
 }

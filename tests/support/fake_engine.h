@@ -56,7 +56,7 @@ void fake_finish(struct sherd_engine *e, enum sherd_outcome outcome);
 /* A live, clean map 2+1 in which partition i's slot s is held by node (i + s) % node_count;
  * malloc'ed. */
 struct sherd_map *fake_map(uint16_t partitions, uint16_t node_count);
-/* Its encoded form; malloc'ed. */
-struct sherd_bytes fake_encode(const struct sherd_map *map);
+/* Its encoded form; *bytes is malloc'ed. */
+struct sherd_bytes fake_encode(const struct sherd_map *map, uint8_t **bytes);
 
 #endif

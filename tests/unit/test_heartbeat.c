@@ -18,6 +18,7 @@ struct world {
     struct sherd_turn turn;
     struct sherd_map *map;
     struct sherd_bytes encoded;
+    uint8_t *bytes; /* ... its memory */
 };
 
 static int set_up(void **state)
@@ -27,7 +28,7 @@ static int set_up(void **state)
     w->engine = fake_engine_new();
     w->turn = (struct sherd_turn){.engine = w->engine, .progress = &w->progress, .now_ms = 1000};
     w->map = fake_map(4, 3);
-    w->encoded = fake_encode(w->map);
+    w->encoded = fake_encode(w->map, &w->bytes);
     sherd_sealed_init(&w->sealed, 0, 1);
     sherd_heartbeat_init(&w->heartbeat, w->engine, &w->sealed, &w->progress);
     *state = w;
@@ -40,7 +41,7 @@ static int tear_down(void **state)
 
     sherd_sealed_fini(&w->sealed);
     fake_engine_free(w->engine);
-    free((void *)(uintptr_t)w->encoded.data);
+    free(w->bytes);
     free(w->map);
     free(w);
     return 0;

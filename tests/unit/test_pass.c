@@ -127,8 +127,8 @@ static void add_key(struct world *w, const char *const slots[SLOTS])
     struct sherd_listed *listed = &w->engine->listed[w->engine->listed_count++];
 
     listed->key = (struct sherd_bytes){"key", 3};
-    for (uint8_t slot = 0; slot < SLOTS; slot++)
-        add_slot(listed, slot, slots[slot]);
+    for (unsigned slot = 0; slot < SLOTS; slot++)
+        add_slot(listed, (uint8_t)slot, slots[slot]);
 }
 
 /* One key each. `calls`: I an INSERT of the own shard, T an INSERT without one, R a REPAIR, or "".
@@ -219,23 +219,22 @@ static void run_row(void **state)
 /* Ends of a pass over one key that must be inserted (REBUILD) or repaired (SCAN). */
 static struct end_row {
     const char *name;
-    bool scan;
     uint32_t heard;
     enum sherd_listing_state end;
-    uint8_t answer;             /* to the INSERT; 0: none came */
     enum sherd_outcome outcome; /* of the REPAIR */
-    bool done;
+    uint8_t answer;             /* to the INSERT; 0: none came */
+    bool scan, done;
 } end_rows[] = {
-    {"all is well",             false, 6, SHERD_LISTING_END,    SHERD_ACK,  SHERD_OK,        true },
-    {"the store is full",       false, 6, SHERD_LISTING_END,    SHERD_NACK, SHERD_OK,        false},
-    {"the insert got lost",     false, 6, SHERD_LISTING_END,    0,          SHERD_OK,        false},
-    {"a voter is silent",       false, 2, SHERD_LISTING_END,    SHERD_ACK,  SHERD_OK,        false},
-    {"a new epoch",             false, 6, SHERD_LISTING_STALE,  SHERD_ACK,  SHERD_OK,        false},
-    {"too few answer",          false, 6, SHERD_LISTING_FAILED, SHERD_ACK,  SHERD_OK,        false},
-    {"scan: all is well",       true,  7, SHERD_LISTING_END,    0,          SHERD_OK,        true },
-    {"scan: no value there",    true,  7, SHERD_LISTING_END,    0,          SHERD_NOT_FOUND, true },
-    {"scan: a repair failed",   true,  7, SHERD_LISTING_END,    0,          SHERD_NO_QUORUM, false},
-    {"scan: a voter is silent", true,  5, SHERD_LISTING_END,    0,          SHERD_OK,        false},
+    {"all is well",             6, SHERD_LISTING_END,    SHERD_OK,        SHERD_ACK,  false, true },
+    {"the store is full",       6, SHERD_LISTING_END,    SHERD_OK,        SHERD_NACK, false, false},
+    {"the insert got lost",     6, SHERD_LISTING_END,    SHERD_OK,        0,          false, false},
+    {"a voter is silent",       2, SHERD_LISTING_END,    SHERD_OK,        SHERD_ACK,  false, false},
+    {"a new epoch",             6, SHERD_LISTING_STALE,  SHERD_OK,        SHERD_ACK,  false, false},
+    {"too few answer",          6, SHERD_LISTING_FAILED, SHERD_OK,        SHERD_ACK,  false, false},
+    {"scan: all is well",       7, SHERD_LISTING_END,    SHERD_OK,        0,          true,  true },
+    {"scan: no value there",    7, SHERD_LISTING_END,    SHERD_NOT_FOUND, 0,          true,  true },
+    {"scan: a repair failed",   7, SHERD_LISTING_END,    SHERD_NO_QUORUM, 0,          true,  false},
+    {"scan: a voter is silent", 5, SHERD_LISTING_END,    SHERD_OK,        0,          true,  false},
 };
 
 static void run_end(void **state)

@@ -83,7 +83,7 @@ static void pass_time(struct world *w, unsigned ms)
 static void make_learner(struct world *w, uint16_t index)
 {
     struct sherd_partition *p = &w->sealed.map->partitions[index];
-    uint8_t slot = (uint8_t)sherd_partition_slot_of(p, 0);
+    uint8_t slot = p->node[0] == 0 ? 0 : p->node[1] == 0 ? 1 : 2;
 
     p->voters &= ~sherd_slot(slot);
     p->learners |= sherd_slot(slot);

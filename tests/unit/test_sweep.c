@@ -108,8 +108,10 @@ static void answer_lists(struct world *w, uint8_t what)
 
     page.body = (struct sherd_bytes){w->page, w->page_size};
     turn(w);
-    for (uint8_t i = SHERD_LIST_UNDECIDED; i <= SHERD_LIST_DEAD; i++)
-        if (list_call(w, i)) fake_answer(list_call(w, i), i == what ? &page : &empty);
+    for (unsigned i = SHERD_LIST_UNDECIDED; i <= SHERD_LIST_DEAD; i++) {
+        struct fake_call *call = list_call(w, (uint8_t)i);
+        if (call) fake_answer(call, i == what ? &page : &empty);
+    }
     turn(w);
 }
 
