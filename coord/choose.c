@@ -93,6 +93,21 @@ static void count_shards(const struct sherd_answers *a, struct sherd_choice *cho
     }
 }
 
+/* Slots that may have held this ballot, and hold only what stands for it: an older entry of its
+ * version, and a newer one that is a RUN. They count as if they had not been heard. */
+static uint32_t maybe_held(const struct sherd_answers *a, const struct sherd_seen *seen)
+{
+    uint32_t above = 0;
+    uint32_t below = a->overflow ? UINT32_MAX : 0; /* the lowest ballots were forgotten */
+
+    for (const struct sherd_seen *o = a->seen; o < a->seen + a->count; o++) {
+        if (!sherd_ballot_equal(o->version, seen->version)) continue;
+        if (o < seen && (o->meta.flags & SHERD_META_RUN)) above |= o->holds;
+        if (o > seen) below |= o->holds;
+    }
+    return above & below & ~seen->holds;
+}
+
 /* How close one ballot came to its quorum. */
 enum standing { SKIP, UNCLEAR, POSSIBLE, COMPLETE };
 
@@ -112,7 +127,7 @@ static enum standing standing_of(const struct sherd_partition *p, uint8_t k,
     heard = heard_of(p, a, x);
     need = seen->meta.flags & SHERD_META_CONDITIONAL ? quorum.f : quorum.q;
     count = sherd_slots_count(seen->holds & heard);
-    unknown = (uint8_t)(quorum.n - sherd_slots_count(heard));
+    unknown = (uint8_t)(quorum.n - sherd_slots_count(heard & ~maybe_held(a, seen)));
     if (count + unknown < need) return SKIP;
     if (!is_fresh(p, k, a, seen->ballot.epoch)) return UNCLEAR;
     if (count >= need) return COMPLETE;
@@ -149,5 +164,8 @@ void sherd_choose(const struct sherd_partition *p, uint8_t k, const struct sherd
         return;
     }
     out->seen = NULL;
-    if (!a->overflow && is_fresh(p, k, a, 0)) out->verdict = SHERD_CHOICE_COMPLETE;
+    if (a->overflow) /* what was forgotten may be the answer: this is no loss */
+        out->verdict = SHERD_CHOICE_WAIT;
+    else if (is_fresh(p, k, a, 0))
+        out->verdict = SHERD_CHOICE_COMPLETE;
 }

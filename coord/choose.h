@@ -3,7 +3,12 @@
  * Answers of nodes in the partition's current epoch are folded into the ballots that they show;
  * choose() then looks from the highest ballot down. It never needs to be told who votes: only a
  * slot whose incarnation is the one listed for an epoch counts toward that epoch's quorums, and a
- * learner's incarnation is listed for none. */
+ * learner's incarnation is listed for none.
+ *
+ * Runs: where many attempts to finish one version failed, a node has no room for all the ballots at
+ * which it accepted it. A proposal marked SHERD_META_RUN then takes the place of those between the
+ * oldest and itself; for a ballot in between, such a node counts as if it had not been heard: never
+ * toward "complete", always toward "possible". */
 #ifndef SHERD_COORD_CHOOSE_H
 #define SHERD_COORD_CHOOSE_H
 

@@ -5,8 +5,8 @@
 enum {
     SHERD_SLOTS_MAX = 32,       /* k + m; a slot set is one uint32_t */
     SHERD_UNDECIDED_MAX = 8,    /* undecided entries of one key on one node */
-    SHERD_ENTRIES_MAX = 12,     /* entries of one key on one node, the committed one included */
-    SHERD_SEEN_MAX = 12,        /* distinct ballots that one reader follows */
+    SHERD_ENTRIES_MAX = 16,     /* entries of one key on one node, the committed one included */
+    SHERD_SEEN_MAX = 32,        /* distinct ballots that one reader follows */
     SHERD_PARTITIONS = 256,     /* of a namespace; XXH3_64(key) mod 256 */
     SHERD_NODES_MAX = 256,      /* of a cluster */
     SHERD_OPEN_EPOCHS_MAX = 16, /* epochs of one partition since its last clean one */

@@ -44,10 +44,11 @@ enum sherd_message_kind {
 
 enum sherd_request_flags {
     SHERD_WITH_SHARD = 1,   /* READ, PROMISE, LIST: send the shards too */
-    SHERD_WITH_EXPECT = 2,  /* PREPARE: `expect` is set */
+    SHERD_WITH_EXPECT = 2,  /* PREPARE: `expect` is set; with ONE_SHOT, to the ballot chosen */
     SHERD_FROM_RESERVE = 4, /* PREPARE: a delete or a Finish, may use the store's reserve */
     SHERD_COMMITTED = 8,    /* INSERT: the entry is known to be complete */
     SHERD_ONE_SHOT = 16,    /* PREPARE at a promised ballot: exempt from the undecided limit */
+    SHERD_OUTVOTED = 32,    /* ABORT: so many voters refused it that it never was complete */
 };
 
 /* Why a NACK or a STALE. Append only. */
@@ -86,7 +87,8 @@ struct sherd_request {
     uint16_t partition;     /* LIST; for keyed requests set by the receiver from the key */
     uint32_t acked;         /* COMMIT: slots known to hold the entry; 0: not known */
     uint32_t limit;         /* LIST: bytes of a page */
-    uint64_t since;         /* LIST: only keys with an entry whose clock is at least this; 0: all */
+    uint64_t since;         /* LIST: only keys with an entry whose clock is at least this; 0: all.
+                       LIVE: the map version that is live */
     uint64_t key_hash;      /* not on the wire: the receiver computes it */
     struct sherd_bytes key; /* LIST: the cursor, the last key of the page before; empty: start */
     struct sherd_ballot ballot, version, expect;

@@ -105,6 +105,8 @@ struct sherd_operation {
     bool promise_write; /* the PROMISE is for an own conditional write */
     bool must_finish;   /* a conditional PREPARE met something that a read does not show */
     bool heard_quorum;  /* some read round heard r voters */
+    bool asked_map;     /* whether a newer one takes the loss of the partition back */
+    bool crowded;       /* some node has no room left for what is proposed to finish */
     bool commit_wanted;
     struct sherd_ballot expect, attempt, bury, above;
     struct sherd_ballot chosen; /* ballot that the last Finish chose */

@@ -49,6 +49,21 @@ void sherd_op_refresh(struct sherd_turn *t, enum sherd_phase resume, uint32_t wh
                       (struct sherd_effect){.kind = SHERD_EFFECT_REFRESH, .slots = who_knows});
 }
 
+/* Whether the map says that the partition is lost. A newer one is asked for before that is believed:
+ * with nothing to send, nobody else would tell that the loss was accepted long ago. */
+bool sherd_op_meets_loss(struct sherd_turn *t, enum sherd_phase resume)
+{
+    struct sherd_operation *op = t->op;
+
+    if (!op->partition->lost) return false;
+    if (op->asked_map)
+        sherd_op_finish(t, op->alive ? SHERD_UNCERTAIN : SHERD_LOST);
+    else
+        sherd_op_refresh(t, resume, 0);
+    op->asked_map = true;
+    return true;
+}
+
 /* Takes over a clock from a NACK. One that is more than 60 s ahead of ours cannot be passed. */
 bool sherd_op_raise_above(struct sherd_turn *t, struct sherd_ballot max)
 {

@@ -6,10 +6,7 @@ void sherd_op_promise(struct sherd_turn *t)
     struct sherd_operation *op = t->op;
 
     sherd_op_bind(t);
-    if (op->partition->lost) {
-        sherd_op_finish(t, op->alive ? SHERD_UNCERTAIN : SHERD_LOST);
-        return;
-    }
+    if (sherd_op_meets_loss(t, SHERD_PHASE_PROMISING)) return;
     op->phase = SHERD_PHASE_PROMISING;
     op->round++;
     op->finisher.partition = op->partition;
@@ -47,6 +44,7 @@ static void after_finish(struct sherd_turn *t)
     switch (op->goal) {
     case SHERD_GOAL_GET:
     case SHERD_GOAL_LOOK: sherd_op_deliver(t); break;
+    case SHERD_GOAL_SET: sherd_op_wait(t, SHERD_PHASE_WRITING, 1); break;
     case SHERD_GOAL_UPDATE:
     case SHERD_GOAL_REPAIR: sherd_op_wait(t, SHERD_PHASE_READING, 1); break;
     default: sherd_op_finish(t, SHERD_OK); break;
@@ -60,7 +58,8 @@ void sherd_op_propose(struct sherd_turn *t)
     struct sherd_operation *op = t->op;
     struct sherd_meta meta = op->found;
 
-    meta.flags &= (uint8_t)~SHERD_META_CONDITIONAL;
+    meta.flags &= (uint8_t)~(SHERD_META_CONDITIONAL | SHERD_META_RUN);
+    if (op->crowded) meta.flags |= SHERD_META_RUN;
     if (sherd_meta_is_absent(&meta, t->env->wall_ms)) meta.flags |= SHERD_META_TOMBSTONE;
     op->found = meta;
     op->phase = SHERD_PHASE_PROPOSING;
@@ -93,14 +92,14 @@ static void on_promised(struct sherd_turn *t, bool clean)
             return;
         }
     }
-    if (clean && !needs_burial(op)) {
-        if (seen) sherd_op_send_commit(t, seen->ballot, sherd_partition_holders(op->partition));
+    if (seen && op->finisher.choice.verdict == SHERD_CHOICE_COMPLETE)
+        sherd_op_send_commit(t, seen->ballot, sherd_partition_holders(op->partition), seen->holds);
+    if (clean && !needs_burial(op))
         after_finish(t);
-    } else if (seen && !sherd_op_is_empty(t, &seen->meta)) {
+    else if (seen && !sherd_op_is_empty(t, &seen->meta))
         sherd_op_encode_old(t);
-    } else {
+    else
         sherd_op_propose(t);
-    }
 }
 
 void sherd_op_on_promise(struct sherd_turn *t)
@@ -147,6 +146,7 @@ void sherd_op_on_propose(struct sherd_turn *t)
     if (w->verdict == SHERD_WRITER_COMPLETE) {
         after_finish(t);
     } else { /* finishing is repeatable: the same version, under a higher ballot */
+        if (w->reason == SHERD_REASON_UNDECIDED) op->crowded = true;
         op->above = sherd_ballot_max(op->above, w->max);
         if (w->stale | w->abort_stale)
             sherd_op_refresh(t, SHERD_PHASE_PROMISING, w->stale | w->abort_stale);

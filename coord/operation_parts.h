@@ -38,13 +38,15 @@ void sherd_op_finish(struct sherd_turn *t, enum sherd_outcome outcome);
 void sherd_op_wait(struct sherd_turn *t, enum sherd_phase resume, uint64_t wait_us);
 uint64_t sherd_op_backoff_us(struct sherd_turn *t);
 void sherd_op_refresh(struct sherd_turn *t, enum sherd_phase resume, uint32_t who_knows);
+bool sherd_op_meets_loss(struct sherd_turn *t, enum sherd_phase resume);
 bool sherd_op_raise_above(struct sherd_turn *t, struct sherd_ballot max);
 struct sherd_ballot sherd_op_next_ballot(struct sherd_turn *t);
 void sherd_op_read(struct sherd_turn *t);
 void sherd_op_note_current(struct sherd_operation *op, const struct sherd_seen *seen,
                            uint64_t wall_ms);
 void sherd_op_deliver(struct sherd_turn *t);
-void sherd_op_send_commit(struct sherd_turn *t, struct sherd_ballot ballot, uint32_t slots);
+void sherd_op_send_commit(struct sherd_turn *t, struct sherd_ballot ballot, uint32_t slots,
+                          uint32_t held);
 void sherd_op_send_inserts(struct sherd_turn *t);
 void sherd_op_encode_old(struct sherd_turn *t);
 void sherd_op_on_read(struct sherd_turn *t);

@@ -6,15 +6,13 @@ void sherd_op_read(struct sherd_turn *t)
     struct sherd_operation *op = t->op;
 
     sherd_op_bind(t);
-    if (op->partition->lost) {
-        sherd_op_finish(t, op->alive ? SHERD_UNCERTAIN : SHERD_LOST);
-        return;
-    }
+    if (sherd_op_meets_loss(t, SHERD_PHASE_READING)) return;
     op->phase = SHERD_PHASE_READING;
     op->round++;
     op->reader.partition = op->partition;
     op->reader.k = op->map->k;
-    op->reader.ask_all = op->goal == SHERD_GOAL_REPAIR || op->ask_all;
+    op->reader.ask_all =
+        op->goal == SHERD_GOAL_REPAIR || op->goal == SHERD_GOAL_FINISH || op->ask_all;
     op->reader.want_value =
         op->goal == SHERD_GOAL_GET || op->goal == SHERD_GOAL_REPAIR || op->want_value;
     sherd_reader_start(&op->reader, t->env, t->out);
@@ -27,6 +25,7 @@ void sherd_op_note_current(struct sherd_operation *op, const struct sherd_seen *
     op->exists = seen && !sherd_meta_is_absent(&seen->meta, wall_ms);
     op->version = seen ? seen->version : SHERD_BALLOT_ZERO;
     op->found = seen ? seen->meta : (struct sherd_meta){.flags = SHERD_META_TOMBSTONE};
+    op->found.flags &= (uint8_t)~SHERD_META_RUN;
 }
 
 void sherd_op_deliver(struct sherd_turn *t)
@@ -61,10 +60,11 @@ static void compute(struct sherd_turn *t)
     sherd_effects_add(t->out, (struct sherd_effect){.kind = SHERD_EFFECT_COMPUTE});
 }
 
-void sherd_op_send_commit(struct sherd_turn *t, struct sherd_ballot ballot, uint32_t slots)
+void sherd_op_send_commit(struct sherd_turn *t, struct sherd_ballot ballot, uint32_t slots,
+                          uint32_t held)
 {
     t->op->commit_ballot = ballot;
-    t->op->commit_mask = 0;
+    t->op->commit_mask = held;
     t->op->commit_wanted = false;
     sherd_effects_send(t->out, SHERD_COMMIT, slots, 0);
 }
@@ -101,10 +101,11 @@ static void repair(struct sherd_turn *t)
     sherd_op_note_current(op, seen, t->env->wall_ms);
     op->chosen = seen->ballot;
     op->held = seen->holds;
-    op->inserting = heard & ~seen->holds;
-    if (!sherd_op_is_empty(t, &seen->meta)) op->inserting |= heard & seen->holds & ~seen->shards;
+    /* Also to who holds it undecided: its COMMIT must be known to have arrived before the scan lets
+     * the older epochs go, since from then on only what is committed counts there. */
+    op->inserting = heard & ~(seen->holds & seen->committed);
+    if (!sherd_op_is_empty(t, &seen->meta)) op->inserting |= heard & ~seen->shards;
     op->insert_failed = sherd_partition_holders(op->partition) & ~heard;
-    sherd_op_send_commit(t, seen->ballot, seen->holds & ~op->inserting);
     if (op->inserting == 0)
         sherd_op_finish(t, op->insert_failed ? SHERD_NO_QUORUM : SHERD_OK);
     else if (sherd_op_is_empty(t, &seen->meta))
@@ -129,7 +130,7 @@ static void on_read_complete(struct sherd_turn *t)
         } else {
             if (choice->seen)
                 sherd_op_send_commit(t, choice->seen->ballot,
-                                     sherd_partition_holders(op->partition));
+                                     sherd_partition_holders(op->partition), choice->seen->holds);
             sherd_op_finish(t, SHERD_OK);
         }
         break;

@@ -19,7 +19,7 @@ static void fill_prepare(const struct sherd_operation *op, struct sherd_request 
     out->version = w->version;
     out->meta = w->meta;
     out->expect = w->expect;
-    out->flags = (uint8_t)((w->conditional ? SHERD_WITH_EXPECT : 0) |
+    out->flags = (uint8_t)((w->conditional || w->at_promise ? SHERD_WITH_EXPECT : 0) |
                            (w->from_reserve ? SHERD_FROM_RESERVE : 0) |
                            (w->at_promise ? SHERD_ONE_SHOT : 0));
 }
@@ -47,7 +47,10 @@ void sherd_operation_request(const struct sherd_operation *op, const struct sher
     case SHERD_PREPARE: fill_prepare(op, out); break;
     case SHERD_INSERT: fill_insert(op, out); break;
     case SHERD_PROMISE: out->ballot = op->finisher.ballot; break;
-    case SHERD_ABORT: out->ballot = op->writer.ballot; break;
+    case SHERD_ABORT:
+        out->ballot = op->writer.ballot;
+        if (op->writer.outvoted) out->flags |= SHERD_OUTVOTED;
+        break;
     case SHERD_COMMIT:
         out->ballot = op->commit_ballot;
         out->acked = op->commit_mask;

@@ -10,7 +10,7 @@ void sherd_op_begin_writer(struct sherd_turn *t, struct sherd_ballot ballot,
     w->ballot = ballot;
     w->version = version;
     w->meta = *meta;
-    w->expect = op->expect;
+    w->expect = w->at_promise ? op->chosen : op->expect;
     w->quorum = sherd_partition_quorum(op->partition, op->map->k);
     w->voters = op->partition->voters;
     w->holders = sherd_partition_holders(op->partition);
@@ -47,10 +47,7 @@ void sherd_op_write(struct sherd_turn *t)
     uint8_t reachable;
 
     sherd_op_bind(t);
-    if (op->partition->lost) {
-        sherd_op_finish(t, SHERD_LOST);
-        return;
-    }
+    if (sherd_op_meets_loss(t, SHERD_PHASE_WRITING)) return;
     if (t->env->now_us >= op->abort_at_us) {
         sherd_op_finish(t, SHERD_NO_QUORUM); /* every attempt so far is proved dead */
         return;
@@ -85,6 +82,9 @@ static void on_write_dead(struct sherd_turn *t)
         sherd_op_finish(t, SHERD_BAD_ARGUMENT);
     } else if (w->reason == SHERD_REASON_CLOCK || !sherd_op_raise_above(t, w->max)) {
         sherd_op_finish(t, SHERD_CLOCK);
+    } else if (w->reason == SHERD_REASON_UNDECIDED && !w->at_promise) {
+        /* Others left too much undecided: finish that first. */
+        sherd_op_wait(t, SHERD_PHASE_PROMISING, sherd_op_backoff_us(t));
     } else if (w->stale) {
         sherd_op_refresh(t, update ? SHERD_PHASE_READING : SHERD_PHASE_WRITING, w->stale);
     } else {

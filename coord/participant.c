@@ -138,6 +138,53 @@ static struct sherd_entry *put(struct step *s)
     return &record->entries[at];
 }
 
+static void drop_if(struct step *s,
+                    bool (*test)(const struct step *, const struct sherd_entry *))
+{
+    uint8_t kept = 0;
+
+    for (uint8_t i = 0; i < s->record->count; i++) {
+        if (test(s, &s->record->entries[i]))
+            s->change->dropped |= (uint16_t)(1u << i);
+        else
+            s->record->entries[kept++] = s->record->entries[i];
+    }
+    s->record->count = kept;
+}
+
+static bool is_below(const struct step *s, const struct sherd_entry *e)
+{
+    return sherd_ballot_compare(e->ballot, s->r->ballot) < 0;
+}
+
+static bool is_ballot(const struct step *s, const struct sherd_entry *e)
+{
+    return sherd_ballot_equal(e->ballot, s->r->ballot);
+}
+
+/* Whether an older entry of the request's version lies below `e`. */
+static bool is_within_run(const struct step *s, const struct sherd_entry *e)
+{
+    const struct sherd_record *record = s->record;
+
+    if (!sherd_ballot_equal(e->version, s->r->version)) return false;
+    for (const struct sherd_entry *o = record->entries; o < record->entries + record->count; o++)
+        if (sherd_ballot_equal(o->version, e->version) &&
+            sherd_ballot_compare(o->ballot, e->ballot) < 0)
+            return true;
+    return false;
+}
+
+/* What a Finish's own proposal makes superfluous here: what lies above the ballot that it chose (q
+ * nodes promised, and it was not among what may be complete), and what its RUN stands for. */
+static bool is_spare(const struct step *s, const struct sherd_entry *e)
+{
+    if (e->committed || !is_below(s, e)) return false;
+    if ((s->r->meta.flags & SHERD_META_RUN) && is_within_run(s, e)) return true;
+    return !(e->meta.flags & SHERD_META_RUN) &&
+           sherd_ballot_compare(e->ballot, s->r->expect) > 0;
+}
+
 static void on_prepare(struct step *s)
 {
     const struct sherd_entry *have = find(s, s->r->ballot);
@@ -157,7 +204,9 @@ static void on_prepare(struct step *s)
         nack(s, SHERD_REASON_BALLOT);
         return;
     }
-    if ((s->r->flags & SHERD_WITH_EXPECT) && !meets_expect(s))
+    bool at_promise = (s->r->flags & SHERD_ONE_SHOT) != 0;
+    if (at_promise && (s->r->flags & SHERD_WITH_EXPECT) && is_crowded(s)) drop_if(s, is_spare);
+    if (!at_promise && (s->r->flags & SHERD_WITH_EXPECT) && !meets_expect(s))
         nack_for_good(s, SHERD_REASON_VERSION);
     else if (is_crowded(s))
         nack_for_good(s, SHERD_REASON_UNDECIDED);
@@ -217,30 +266,6 @@ static void on_read(struct step *s)
     show(s, (s->r->flags & SHERD_WITH_SHARD) != 0, false);
 }
 
-static void drop_if(struct step *s, bool (*test)(const struct sherd_entry *, struct sherd_ballot),
-                    struct sherd_ballot b)
-{
-    uint8_t kept = 0;
-
-    for (uint8_t i = 0; i < s->record->count; i++) {
-        if (test(&s->record->entries[i], b))
-            s->change->dropped |= (uint16_t)(1u << i);
-        else
-            s->record->entries[kept++] = s->record->entries[i];
-    }
-    s->record->count = kept;
-}
-
-static bool is_below(const struct sherd_entry *e, struct sherd_ballot b)
-{
-    return sherd_ballot_compare(e->ballot, b) < 0;
-}
-
-static bool is_ballot(const struct sherd_entry *e, struct sherd_ballot b)
-{
-    return sherd_ballot_equal(e->ballot, b);
-}
-
 /* Drops bounds that say nothing beyond the floor and the entries (PROTOCOL 2). A refusal at or
  * below the highest entry is implied by it. A promise is not: an ABORT asks for it (`exposed`) long
  * after a newer write has covered the ballot that was promised, so it stays until the floor passes
@@ -270,18 +295,6 @@ static void tidy_bounds(struct step *s)
     if (sherd_record_tidy(s->record, s->env->floor)) s->change->bounds = true;
 }
 
-/* A reader was told of an entry that now goes: an ABORT of it must still be answered as exposed, so
- * the newer ballot counts as promised from here on. */
-static void keep_exposed(struct step *s)
-{
-    for (uint8_t i = 0; i < s->record->count; i++) {
-        const struct sherd_entry *e = &s->record->entries[i];
-        if (!e->shown || e->committed || !is_below(e, s->r->ballot)) continue;
-        s->record->promised = sherd_ballot_max(s->record->promised, s->r->ballot);
-        s->change->bounds = true;
-    }
-}
-
 static void on_commit(struct step *s)
 {
     struct sherd_entry *e = find(s, s->r->ballot);
@@ -296,17 +309,25 @@ static void on_commit(struct step *s)
         s->change->repair_me = true;
     if (e && s->r->acked != 0 && (s->env->holders & ~s->r->acked) != 0)
         s->change->repair_others = true;
-    keep_exposed(s);
-    drop_if(s, is_below, s->r->ballot);
+    drop_if(s, is_below);
     tidy_bounds(s);
+}
+
+/* Whether a reader may have found `b` complete here, or will: see participant.h. */
+static bool may_have_been_read(const struct step *s, const struct sherd_entry *e,
+                               struct sherd_ballot b)
+{
+    if (s->r->flags & SHERD_OUTVOTED) return false;
+    return e ? e->shown : sherd_ballot_compare(b, newest_committed(s)) < 0;
 }
 
 static void on_abort(struct step *s)
 {
     struct sherd_ballot b = s->r->ballot;
     struct sherd_entry *e = find(s, b);
-    bool exposed = sherd_ballot_compare(sherd_record_promised(s->record, s->env->floor), b) > 0 ||
-                   (e && (e->committed || e->shown));
+    bool stays = e && (e->committed || (e->meta.flags & SHERD_META_RUN));
+    bool exposed = stays || may_have_been_read(s, e, b) ||
+                   sherd_ballot_compare(sherd_record_promised(s->record, s->env->floor), b) > 0;
 
     s->answer->kind = SHERD_ABORTED;
     if (exposed) s->answer->flags |= SHERD_ANSWER_EXPOSED;
@@ -314,7 +335,8 @@ static void on_abort(struct step *s)
         s->record->refused = b;
         s->change->bounds = true;
     }
-    if (e && !exposed) drop_if(s, is_ballot, b);
+    /* What never was complete is needed by nobody: whoever is finishing it has its shards already. */
+    if (e && !stays && (!exposed || (s->r->flags & SHERD_OUTVOTED))) drop_if(s, is_ballot);
 }
 
 /* A tombstone goes when nothing else is held and nothing above the floor was said (PROTOCOL 8). */
@@ -357,7 +379,7 @@ static void on_insert(struct step *s)
     }
     if (e) { /* held, but its shard is gone or broken: replace it */
         committed = committed || e->committed;
-        drop_if(s, is_ballot, s->r->ballot);
+        drop_if(s, is_ballot);
     } else if (s->record->count >= SHERD_ENTRIES_MAX) {
         nack(s, SHERD_REASON_UNDECIDED);
         return;
@@ -371,7 +393,6 @@ static void drop_below_insert(struct step *s)
 {
     uint8_t index = 0;
 
-    keep_exposed(s);
     for (uint8_t i = 0; i < s->record->count; i++) {
         struct sherd_entry *e = &s->record->entries[i];
         bool is_new = sherd_ballot_equal(e->ballot, s->r->ballot);

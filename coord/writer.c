@@ -50,6 +50,7 @@ static bool is_settled(const struct sherd_writer *w, const struct sherd_env *env
 static void abort_attempt(struct sherd_writer *w, const struct sherd_env *env,
                           struct sherd_effects *out)
 {
+    w->outvoted = w->quorum.n - sherd_slots_count(w->dead & w->voters) < need_of(w);
     sherd_effects_send(out, SHERD_ABORT, w->holders & ~w->dead, 0);
     if (is_proved_dead(w)) { /* the ABORTs only tidy up: nobody waits for their answers */
         end(w, SHERD_WRITER_DEAD);
@@ -80,7 +81,7 @@ void sherd_writer_start(struct sherd_writer *w, const struct sherd_env *env,
     w->state = SHERD_WRITER_PREPARING;
     w->verdict = SHERD_WRITER_RUNNING;
     w->acked = w->refusing = w->dead = w->stale = w->abort_stale = w->confirmed = 0;
-    w->sealing = false;
+    w->sealing = w->outvoted = false;
     w->reason = SHERD_REASON_NONE;
     w->max = SHERD_BALLOT_ZERO;
     w->due_us = w->abort_at_us > env->now_us ? w->abort_at_us : env->now_us + 1;
@@ -115,7 +116,7 @@ static void on_prepare_answer(struct sherd_writer *w, uint32_t bit, const struct
 static void on_abort_answer(struct sherd_writer *w, uint32_t bit, const struct sherd_answer *a)
 {
     if (a->kind == SHERD_STALE) w->abort_stale |= bit;
-    if (a->kind != SHERD_ABORTED) return;
+    if (a->kind != SHERD_ABORTED || (w->dead & bit) != 0) return; /* what is dead stays dead */
     if (a->flags & SHERD_ANSWER_EXPOSED)
         end(w, SHERD_WRITER_EXPOSED);
     else

@@ -36,7 +36,7 @@ struct sherd_writer {
     struct sherd_ballot ballot, version, expect;
     struct sherd_meta meta;
     bool conditional;  /* PREPARE with expect: needs f ACKs */
-    bool at_promise;   /* the ballot was promised by a quorum before */
+    bool at_promise;   /* the ballot was promised by a quorum before; `expect` is the ballot chosen */
     bool from_reserve; /* a delete or a Finish */
     struct sherd_quorum quorum;
     uint32_t voters, holders; /* of the epoch; every holder gets the PREPARE */
@@ -51,6 +51,7 @@ struct sherd_writer {
     uint32_t abort_stale;    /* answered STALE to the ABORT: proves nothing */
     uint32_t confirmed;      /* answered the COMMIT */
     bool sealing;            /* some STALE was only for an epoch that is not live yet */
+    bool outvoted;           /* ABORTING: so many voters refused it that it never was complete */
     uint8_t reason;          /* of the most telling NACK: enum sherd_reason */
     struct sherd_ballot max; /* highest ballot that a NACK named */
     uint64_t due_us;

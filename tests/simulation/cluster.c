@@ -1,0 +1,300 @@
+#include "tests/simulation/cluster.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/simulation/engine.h"
+#include "tests/simulation/faults.h"
+#include "tests/simulation/keeper.h"
+#include "tests/simulation/load.h"
+#include "tests/simulation/network.h"
+#include "tests/simulation/node.h"
+
+enum {
+    BOOT_US = 5 * SIM_SECOND,
+    SETTLE_US = 60 * SIM_SECOND,
+    LOOK_US = 250 * SIM_MS,
+    LAST_CALL_US = 2 * SIM_SECOND,
+};
+
+/* ---- keys and maps ---- */
+
+int sim_key_of(const struct sim_cluster *c, struct sherd_bytes key)
+{
+    for (uint8_t i = 0; i < c->keys; i++)
+        if (key.size == strlen(c->key_text[i]) && memcmp(key.data, c->key_text[i], key.size) == 0)
+            return i;
+    return -1;
+}
+
+uint16_t sim_partition_of(const struct sim_cluster *c, uint8_t key)
+{
+    return (uint16_t)(c->key_hash[key] % c->partitions);
+}
+
+static uint64_t version_of(const struct sherd_map *map) { return map->version; }
+
+const struct sim_map *sim_map_of(struct sim_cluster *c, struct sherd_bytes bytes)
+{
+    uint16_t partitions = sherd_map_peek_partitions(bytes);
+    uint64_t hash = sherd_map_hash(bytes);
+
+    for (size_t i = 1; i < SIM_MAPS_MAX && c->maps[i].map; i++)
+        if (c->maps[i].hash == hash) return &c->maps[i];
+
+    struct sherd_map *map = sim_alloc(&c->world, sherd_map_size(partitions));
+    uint8_t *copy = sim_alloc(&c->world, bytes.size);
+    if (partitions != c->partitions || sherd_map_decode(bytes, map) < 0) {
+        sim_fail(&c->world, "a map cannot be decoded");
+        return NULL;
+    }
+    if (map->version >= SIM_MAPS_MAX || c->maps[map->version].map) {
+        sim_fail(&c->world, "map %u: another of this version was published, or too many",
+                 (unsigned)version_of(map));
+        return NULL;
+    }
+    memcpy(copy, bytes.data, bytes.size);
+    c->maps[map->version] = (struct sim_map){
+        map, {copy, bytes.size},
+         hash
+    };
+    return &c->maps[map->version];
+}
+
+/* ---- start ---- */
+
+static void init(struct sim_cluster *c)
+{
+    struct sim_world *w = &c->world;
+
+    c->partitions = (uint16_t)(1 + sim_below(w, SIM_PARTITIONS_MAX));
+    c->nodes = (uint8_t)(c->config.k + c->config.m + sim_below(w, 2));
+    c->keys = (uint8_t)(1 + sim_below(w, 3));
+    c->clients = (uint8_t)(2 + sim_below(w, SIM_CLIENTS_MAX - 1));
+    for (uint8_t i = 0; i < c->keys; i++) {
+        snprintf(c->key_text[i], sizeof(c->key_text[i]), "k%u", i % 10u);
+        c->key_hash[i] = sherd_hash_key(c->key_text[i], strlen(c->key_text[i]));
+    }
+}
+
+static int64_t skew(struct sim_cluster *c)
+{
+    return (int64_t)sim_below(&c->world, 2 * c->weather.skew_ms + 1) - (int64_t)c->weather.skew_ms;
+}
+
+static void start_nodes(struct sim_cluster *c)
+{
+    for (uint8_t i = 0; i < c->nodes; i++) {
+        struct sim_node *n = &c->node[i];
+        n->cluster = c;
+        n->id = i;
+        n->skew_ms = skew(c);
+        n->daemon = (struct sim_client){.cluster = c, .address = (uint8_t)(SIM_DAEMON + i)};
+        n->incarnation = sim_random(&c->world) | 1;
+        n->all = (struct sherd_partitions){
+            .node = i, .incarnation = n->incarnation, .count = c->partitions, .states = n->states};
+    }
+    for (uint8_t i = 0; i < c->nodes; i++)
+        sim_node_start(&c->node[i]);
+    for (uint8_t i = 0; i < c->nodes; i++)
+        for (uint8_t j = 0; j < c->nodes; j++)
+            sim_client_connection(&c->node[i].daemon, j, true);
+}
+
+static void start_clients(struct sim_cluster *c)
+{
+    for (uint8_t i = 0; i < c->clients; i++) {
+        c->client[i] = (struct sim_client){
+            .cluster = c, .address = (uint8_t)(SIM_CLIENT + i), .skew_ms = skew(c)};
+        sim_client_start(&c->client[i]);
+        sim_client_take_map(&c->client[i], c->keeper.file);
+    }
+}
+
+static bool is_live_everywhere(const struct sim_cluster *c)
+{
+    const struct sherd_map *map = c->keeper.map;
+
+    if (map->version == 0 || map->live != map->version) return false;
+    for (uint8_t i = 0; i < c->nodes; i++)
+        if (c->node[i].all.live != map->version) return false;
+    return true;
+}
+
+static void boot(struct sim_cluster *c)
+{
+    uint64_t until_us = c->world.now_us + BOOT_US;
+
+    c->calm = true;
+    c->keeper.cluster = c;
+    start_nodes(c);
+    sim_keeper_start(&c->keeper);
+    while (!is_live_everywhere(c) && !c->world.failed)
+        if (!sim_world_step(&c->world, until_us)) break;
+    if (!is_live_everywhere(c)) sim_fail(&c->world, "the cluster does not start");
+    c->calm = false;
+}
+
+/* ---- the storm ---- */
+
+static void call(void *context, uint64_t argument)
+{
+    struct sim_cluster *c = context;
+
+    (void)argument;
+    if (c->calm) return;
+    sim_load_call(c);
+    sim_after(&c->world, sim_below(&c->world, 2 * c->weather.gap_us), call, c, 0);
+}
+
+static bool is_anybody_busy(const struct sim_cluster *c)
+{
+    for (uint8_t i = 0; i < c->clients; i++)
+        if (c->client[i].ops) return true;
+    return false;
+}
+
+static void run_for(struct sim_cluster *c, uint64_t time_us)
+{
+    uint64_t until_us = c->world.now_us + time_us;
+
+    while (!c->world.failed && sim_world_step(&c->world, until_us))
+        c->counts->events++;
+}
+
+/* ---- the calm, and what must hold then ---- */
+
+static bool is_partition_settled(const struct sim_cluster *c, uint16_t i, const char **why)
+{
+    const struct sherd_map *map = c->keeper.map;
+    const struct sherd_partition *p = &map->partitions[i];
+
+    *why = "a slot has no voter";
+    if (p->voters != sherd_slots_below((uint8_t)(map->k + map->m))) return false;
+    *why = "an epoch is not clean";
+    return sherd_partition_is_clean(p);
+}
+
+/* One committed entry, the same for all, and its shard. */
+static bool is_key_settled(const struct sim_cluster *c, uint8_t key, const char **why)
+{
+    const struct sherd_partition *p = &c->keeper.map->partitions[sim_partition_of(c, key)];
+    const struct sherd_entry *first = NULL;
+
+    for (uint32_t rest = p->voters; rest; rest &= rest - 1) {
+        uint16_t node = p->node[sherd_slots_first(rest)];
+        const struct sherd_record *r = &c->node[node].cells[key].record;
+        const struct sherd_entry *e = r->count ? &r->entries[0] : NULL;
+        bool is_empty = e && sherd_meta_is_empty(&e->meta, 0);
+
+        *why = "an entry is undecided";
+        if (r->count > 1 || (e && !e->committed)) return false;
+        if (rest == p->voters) first = e;
+        *why = "a holder lacks a value";
+        if (!e != !first) return false;
+        if (e && !sherd_ballot_equal(e->version, first->version)) return false;
+        if (e && !is_empty && !e->has_shard) return false;
+    }
+    return true;
+}
+
+static bool is_settled(const struct sim_cluster *c, const char **why)
+{
+    *why = "the map is not live everywhere";
+    if (!is_live_everywhere(c)) return false;
+    for (uint16_t i = 0; i < c->partitions; i++)
+        if (!is_partition_settled(c, i, why)) return false;
+    for (uint8_t key = 0; key < c->keys; key++)
+        if (!is_key_settled(c, key, why)) return false;
+    *why = "an operation does not end";
+    return !is_anybody_busy(c);
+}
+
+static void settle(struct sim_cluster *c)
+{
+    uint64_t until_us = c->world.now_us + SETTLE_US;
+    const char *why = "";
+
+    while (!is_settled(c, &why) && !c->world.failed && c->world.now_us < until_us)
+        run_for(c, LOOK_US);
+    if (!is_settled(c, &why)) sim_fail(&c->world, "after the calm: %s", why);
+}
+
+static void ask(struct sim_cluster *c, enum sim_kind kind, uint8_t key)
+{
+    const struct sim_op *o = sim_load_ask(&c->client[0], kind, key, LAST_CALL_US);
+    enum sherd_outcome outcome = SHERD_OK;
+
+    if (!o) return;
+    while (!o->over && !c->world.failed)
+        run_for(c, SIM_MS);
+    outcome = o->op.outcome;
+    if (outcome == SHERD_OK || (kind == SIM_GET && outcome == SHERD_NOT_FOUND)) return;
+    if (kind != SIM_SET && outcome == SHERD_LOST && c->lossy) return;
+    sim_fail(&c->world, "after the calm, key %u: call %d ends with %s", key, kind,
+             sherd_outcome_name(outcome));
+}
+
+static void judge(struct sim_cluster *c)
+{
+    for (uint8_t key = 0; key < c->keys; key++) {
+        enum sim_judgement j = sim_history_check(&c->history[key]);
+        if (j == SIM_TOO_LONG) c->counts->too_long++;
+        if (j != SIM_NOT_LINEARIZABLE) continue;
+        sim_fail(&c->world, "the history of key %u is not linearizable", key);
+        sim_history_print(&c->history[key], c->key_text[key]);
+    }
+}
+
+/* What every node holds, for whoever reads the trace of a failed schedule. */
+static void print_records(const struct sim_cluster *c)
+{
+    for (uint8_t key = 0; key < c->keys; key++)
+        for (uint8_t i = 0; i < c->nodes; i++) {
+            const struct sherd_record *r = &c->node[i].cells[key].record;
+            printf("key %u node %u: promised %u.%llx refused %u.%llx\n", key, i, r->promised.epoch,
+                   (unsigned long long)r->promised.clock, r->refused.epoch,
+                   (unsigned long long)r->refused.clock);
+            for (const struct sherd_entry *e = r->entries; e < r->entries + r->count; e++)
+                printf("    %u.%llx.%llu version %u.%llx flags %x%s%s%s\n", e->ballot.epoch,
+                       (unsigned long long)e->ballot.clock, (unsigned long long)e->ballot.client,
+                       e->version.epoch, (unsigned long long)e->version.clock, e->meta.flags,
+                       e->committed ? " committed" : "", e->shown ? " shown" : "",
+                       e->has_shard ? "" : " no shard");
+        }
+}
+
+void sim_cluster_run(struct sim_cluster *c, const struct sim_config *config,
+                     struct sim_counts *counts)
+{
+    memset(c, 0, sizeof(*c));
+    c->config = *config;
+    c->counts = counts;
+    sim_world_init(&c->world, config->seed, config->trace);
+    counts->schedules++;
+    init(c);
+    sim_weather_draw(c);
+    boot(c);
+    if (!c->world.failed) {
+        start_clients(c);
+        call(c, 0);
+        sim_faults_start(c);
+        run_for(c, (300 + sim_below(&c->world, 4000)) * SIM_MS);
+        sim_faults_end(c);
+        settle(c);
+    }
+    for (uint8_t key = 0; key < c->keys && !c->world.failed; key++) {
+        ask(c, SIM_GET, key);
+        ask(c, SIM_SET, key);
+        ask(c, SIM_GET, key);
+    }
+    judge(c);
+    if (c->world.failed && c->world.trace) print_records(c);
+}
+
+void sim_cluster_fini(struct sim_cluster *c)
+{
+    sim_network_fini(c);
+    sim_world_fini(&c->world);
+}

@@ -1,0 +1,123 @@
+#include "tests/simulation/network.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/simulation/engine.h"
+#include "tests/simulation/keeper.h"
+#include "tests/simulation/node.h"
+
+static uint8_t machine_of(uint8_t address)
+{
+    return address >= SIM_DAEMON ? (uint8_t)(address - SIM_DAEMON) : address;
+}
+
+static void release(struct sim_message *m)
+{
+    *m->link = m->next;
+    if (m->next) m->next->link = m->link;
+    free(m);
+}
+
+static uint64_t lives_of(const struct sim_cluster *c, uint8_t from)
+{
+    return c->keeper.started << 32 | (from < SIM_KEEPER ? c->node[from].started : 0);
+}
+
+static void dispatch(struct sim_cluster *c, const struct sim_message *m)
+{
+    struct sherd_bytes frame = {m->bytes, m->size};
+
+    if (m->to >= SIM_DAEMON)
+        sim_client_receive(&c->node[m->to - SIM_DAEMON].daemon, m->from, frame);
+    else if (m->to >= SIM_CLIENT)
+        sim_client_receive(&c->client[m->to - SIM_CLIENT], m->from, frame);
+    else if (m->to == SIM_KEEPER && m->lives == lives_of(c, m->from))
+        sim_keeper_receive(&c->keeper, m->from, frame);
+    else if (m->to < SIM_KEEPER)
+        sim_node_receive(&c->node[m->to], m->from, frame);
+}
+
+static void deliver(void *context, uint64_t argument)
+{
+    struct sim_message *m = context;
+    struct sim_cluster *c = m->cluster;
+
+    (void)argument;
+    c->counts->messages++;
+    if (!c->network.cut[machine_of(m->from)][machine_of(m->to)]) dispatch(c, m);
+    release(m);
+}
+
+static uint64_t delay_of(struct sim_cluster *c, const struct sim_message *m)
+{
+    const struct sim_weather *w = &c->weather;
+
+    if (machine_of(m->from) == machine_of(m->to)) return 10;
+    if (!c->calm && sim_chance(&c->world, w->late)) return sim_below(&c->world, w->late_us);
+    return 20 + sim_below(&c->world, 2 * w->delay_us);
+}
+
+static void post_one(struct sim_cluster *c, uint8_t from, uint8_t to,
+                     const struct sherd_writer_buffer *bytes)
+{
+    struct sim_message *m = malloc(sizeof(*m) + bytes->size);
+
+    SHERD_ASSERT(m != NULL);
+    *m = (struct sim_message){.next = c->network.messages,
+                              .link = &c->network.messages,
+                              .cluster = c,
+                              .from = from,
+                              .to = to,
+                              .lives = lives_of(c, from),
+                              .size = bytes->size};
+    memcpy(m->bytes, bytes->data, bytes->size);
+    if (m->next) m->next->link = &m->next;
+    c->network.messages = m;
+    sim_after(&c->world, delay_of(c, m), deliver, m, 0);
+}
+
+static void post(struct sim_cluster *c, uint8_t from, uint8_t to,
+                 const struct sherd_writer_buffer *bytes, uint8_t kind)
+{
+    bool local = machine_of(from) == machine_of(to);
+    bool once = kind == SHERD_PREPARE && !sim_breaks(c, SIM_BREAK_repeat_prepare);
+
+    if (!c->calm && !local && kind != 0 && kind == c->weather.bad_kind &&
+        sim_chance(&c->world, c->weather.bad))
+        return;
+    if (!c->calm && !local && sim_chance(&c->world, c->weather.loss)) return;
+    post_one(c, from, to, bytes);
+    if (!c->calm && !local && !once && sim_chance(&c->world, c->weather.repeat))
+        post_one(c, from, to, bytes);
+}
+
+void sim_send_request(struct sim_cluster *c, uint8_t from, uint8_t to,
+                      const struct sherd_envelope *e, const struct sherd_request *r)
+{
+    uint8_t room[SIM_MESSAGE_BYTES_MAX];
+    struct sherd_writer_buffer bytes = {room, 0, sizeof(room)};
+    int rc = sherd_wire_put_envelope(&bytes, e);
+
+    if (rc == 0) rc = sherd_wire_put_request(&bytes, r);
+    SHERD_ASSERT(rc == 0);
+    post(c, from, to, &bytes, r->kind);
+}
+
+void sim_send_answer(struct sim_cluster *c, uint8_t from, uint8_t to,
+                     const struct sherd_envelope *e, const struct sherd_answer *a)
+{
+    uint8_t room[SIM_MESSAGE_BYTES_MAX];
+    struct sherd_writer_buffer bytes = {room, 0, sizeof(room)};
+    int rc = sherd_wire_put_envelope(&bytes, e);
+
+    if (rc == 0) rc = sherd_wire_put_answer(&bytes, a);
+    SHERD_ASSERT(rc == 0);
+    post(c, from, to, &bytes, 0);
+}
+
+void sim_network_fini(struct sim_cluster *c)
+{
+    while (c->network.messages)
+        release(c->network.messages);
+}

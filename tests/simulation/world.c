@@ -1,0 +1,146 @@
+#include "tests/simulation/world.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "coord/assert.h"
+
+struct sim_allocation {
+    struct sim_allocation *next;
+    max_align_t bytes[];
+};
+
+void sim_world_init(struct sim_world *w, uint64_t seed, bool trace)
+{
+    struct sim_event *heap = w->heap; /* kept from schedule to schedule */
+    size_t capacity = w->capacity;
+
+    *w = (struct sim_world){.seed = seed, .random = seed, .trace = trace};
+    w->heap = heap;
+    w->capacity = capacity;
+    w->now_us = 10ull * SIM_SECOND;
+}
+
+void sim_world_fini(struct sim_world *w)
+{
+    while (w->allocations) {
+        struct sim_allocation *next = w->allocations->next;
+        free(w->allocations);
+        w->allocations = next;
+    }
+    free(w->heap);
+    w->heap = NULL;
+    w->count = w->capacity = 0;
+}
+
+/* SplitMix64 (Steele, Lea, Flood 2014). */
+uint64_t sim_random(struct sim_world *w)
+{
+    uint64_t z = w->random += UINT64_C(0x9e3779b97f4a7c15);
+
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+uint64_t sim_below(struct sim_world *w, uint64_t limit)
+{
+    return limit ? sim_random(w) % limit : 0;
+}
+
+bool sim_chance(struct sim_world *w, uint32_t per_million)
+{
+    return per_million != 0 && sim_below(w, 1000000) < per_million;
+}
+
+static bool is_before(const struct sim_event *a, const struct sim_event *b)
+{
+    return a->at_us != b->at_us ? a->at_us < b->at_us : a->order < b->order;
+}
+
+static void grow(struct sim_world *w)
+{
+    if (w->count < w->capacity) return;
+    w->capacity = w->capacity ? 2 * w->capacity : 256;
+    w->heap = realloc(w->heap, w->capacity * sizeof(w->heap[0]));
+    SHERD_ASSERT(w->heap != NULL);
+}
+
+void sim_after(struct sim_world *w, uint64_t delay_us, sim_action run, void *context,
+               uint64_t argument)
+{
+    struct sim_event e = {w->now_us + delay_us, w->order++, argument, run, context};
+    size_t at;
+
+    grow(w);
+    at = w->count++;
+    while (at > 0 && is_before(&e, &w->heap[(at - 1) / 2])) {
+        w->heap[at] = w->heap[(at - 1) / 2];
+        at = (at - 1) / 2;
+    }
+    w->heap[at] = e;
+}
+
+static struct sim_event take_first(struct sim_world *w)
+{
+    struct sim_event first = w->heap[0];
+    struct sim_event last = w->heap[--w->count];
+    size_t at = 0;
+
+    for (size_t child; (child = 2 * at + 1) < w->count; at = child) {
+        if (child + 1 < w->count && is_before(&w->heap[child + 1], &w->heap[child])) child++;
+        if (!is_before(&w->heap[child], &last)) break;
+        w->heap[at] = w->heap[child];
+    }
+    w->heap[at] = last;
+    return first;
+}
+
+bool sim_world_step(struct sim_world *w, uint64_t until_us)
+{
+    struct sim_event e;
+
+    if (w->count == 0 || w->heap[0].at_us > until_us) {
+        if (w->now_us < until_us) w->now_us = until_us;
+        return false;
+    }
+    e = take_first(w);
+    w->now_us = e.at_us;
+    e.run(e.context, e.argument);
+    return true;
+}
+
+void *sim_alloc(struct sim_world *w, size_t size)
+{
+    struct sim_allocation *a = calloc(1, sizeof(*a) + size);
+
+    SHERD_ASSERT(a != NULL);
+    a->next = w->allocations;
+    w->allocations = a;
+    return a->bytes;
+}
+
+void sim_fail(struct sim_world *w, const char *format, ...)
+{
+    va_list args;
+
+    if (w->failed) return;
+    w->failed = true;
+    va_start(args, format);
+    vsnprintf(w->failure, sizeof(w->failure), format, args);
+    va_end(args);
+    sim_trace(w, "FAILED: %s", w->failure);
+}
+
+void sim_trace_line(const struct sim_world *w, const char *format, ...)
+{
+    va_list args;
+
+    printf("%10.3f ", (double)w->now_us / 1000);
+    va_start(args, format);
+    vprintf(format, args);
+    va_end(args);
+    putchar('\n');
+}
