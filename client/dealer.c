@@ -14,7 +14,6 @@ enum {
     RECONNECT_MS = 50,
     RECONNECT_MAX_MS = 500,
     SILENCE_MAX_MS = 10000, /* of an established connection, before TCP gives it up */
-    IS_MONITOR = 1,         /* bit 0 of an event's pointer */
 };
 
 static int descriptor_of(void *socket)
@@ -25,9 +24,9 @@ static int descriptor_of(void *socket)
     return zmq_getsockopt(socket, ZMQ_FD, &fd, &size) < 0 ? -errno : fd;
 }
 
-static int watch(int epoll, void *socket, const void *owner, uint64_t what)
+static int watch(int epoll, void *socket, struct sherd_watch *w)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.u64 = (uint64_t)(uintptr_t)owner | what};
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = w};
     int fd = descriptor_of(socket);
 
     if (fd < 0) return fd;
@@ -71,8 +70,8 @@ static void *open_socket(void *context)
 static int open_monitor(struct sherd_dealer *d, void *context)
 {
     const int zero = 0;
-    const int events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED |
-                       ZMQ_EVENT_CONNECT_RETRIED;
+    const int events =
+        ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED;
     uint64_t name[2];
     char address[64];
 
@@ -93,11 +92,13 @@ int sherd_dealer_open(struct sherd_dealer *d, void *zmq_context, int epoll, cons
     bool local = strncmp(endpoint, "inproc://", strlen("inproc://")) == 0;
     int rc;
 
+    d->watches[0] = (struct sherd_watch){owner, false};
+    d->watches[1] = (struct sherd_watch){owner, true};
     d->socket = open_socket(zmq_context);
     if (!d->socket) return -errno;
-    rc = watch(epoll, d->socket, owner, 0);
+    rc = watch(epoll, d->socket, &d->watches[0]);
     if (rc == 0 && !local) rc = open_monitor(d, zmq_context);
-    if (rc == 0 && d->monitor) rc = watch(epoll, d->monitor, owner, IS_MONITOR);
+    if (rc == 0 && d->monitor) rc = watch(epoll, d->monitor, &d->watches[1]);
     if (rc == 0 && zmq_connect(d->socket, endpoint) < 0) rc = -errno;
     return rc;
 }
@@ -118,10 +119,10 @@ void sherd_dealer_close(struct sherd_dealer *d, int epoll)
 
 void *sherd_dealer_owner(const struct epoll_event *event)
 {
-    return (void *)(uintptr_t)(event->data.u64 & ~(uint64_t)IS_MONITOR);
+    return ((const struct sherd_watch *)event->data.ptr)->owner;
 }
 
 bool sherd_dealer_is_monitor(const struct epoll_event *event)
 {
-    return (event->data.u64 & IS_MONITOR) != 0;
+    return ((const struct sherd_watch *)event->data.ptr)->is_monitor;
 }

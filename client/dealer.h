@@ -9,6 +9,10 @@
 struct sherd_dealer {
     void *socket;
     void *monitor; /* NULL of an inproc endpoint, which has no connection to watch */
+    struct sherd_watch {
+        void *owner;
+        bool is_monitor;
+    } watches[2]; /* what the epoll's events point to: a dealer must not be moved */
 };
 
 /* Connects. `owner` comes back with every event. 0, or negative errno: -EINVAL: not an endpoint;

@@ -311,8 +311,9 @@ static uint32_t asked_of(const struct sherd_run *run, const struct sherd_peer *p
     uint32_t slots = 0;
 
     if (!run->active || !run->op.partition || run->asked_round != run->op.round) return 0;
-    for (uint8_t i = 0; i < SHERD_SLOTS_MAX; i++)
-        if (run->asked[i] > 0 && run->op.partition->node[i] == p->node) slots |= sherd_slot(i);
+    for (unsigned i = 0; i < SHERD_SLOTS_MAX; i++)
+        if (run->asked[i] > 0 && run->op.partition->node[i] == p->node)
+            slots |= sherd_slot((uint8_t)i);
     return slots;
 }
 

@@ -85,7 +85,7 @@ struct sherd_engine {
     bool must_connect; /* to the nodes of a new map */
     uint64_t map_asked_us;
     uint64_t greet_until_us; /* until then nodes that were never reached are waited for */
-    size_t map_turn; /* of the peer asked last */
+    size_t map_turn;         /* of the peer asked last */
 
     struct sherd_hlc clock;
     uint64_t client, random_state;

@@ -48,7 +48,9 @@ static void put_line(int level, const char *format, va_list arguments)
 
     if (level > log_level) return;
     size = put_head(line, level);
-    text = vsnprintf(line + size, sizeof(line) - size, format, arguments);
+    /* The analyzer loses track of a va_list that was passed on. */
+    text = vsnprintf( // NOLINT(clang-analyzer-valist.Uninitialized)
+        line + size, sizeof(line) - size, format, arguments);
     if (text > 0) size += (size_t)text;
     if (size > sizeof(line) - 1) size = sizeof(line) - 1; /* cut, for the newline */
     line[size++] = '\n';

@@ -110,16 +110,16 @@ int sherd_pieces_add(struct sherd_pieces *p, uint8_t slot, const struct sherd_en
     return 0;
 }
 
-static const void *bytes_of(const struct sherd_pieces *p, const struct sherd_piece *piece)
+static const void *bytes_of(const struct sherd_pieces *p, struct sherd_piece *piece)
 {
     static const uint8_t nothing[1]; /* a shard of 0 bytes must not be NULL */
 
-    if (piece->has_frame) return zmq_msg_data((zmq_msg_t *)(uintptr_t)&piece->frame);
+    if (piece->has_frame) return zmq_msg_data(&piece->frame);
     return p->copies ? p->copies + piece->offset : nothing;
 }
 
-int sherd_pieces_join(const struct sherd_pieces *p, struct sherd_ecc *ecc,
-                      struct sherd_ballot version, const struct sherd_meta *meta, void *value)
+int sherd_pieces_join(struct sherd_pieces *p, struct sherd_ecc *ecc, struct sherd_ballot version,
+                      const struct sherd_meta *meta, void *value)
 {
     const void *shards[SHERD_SLOTS_MAX] = {NULL};
     unsigned n = sherd_ecc_k(ecc) + sherd_ecc_m(ecc);
@@ -127,7 +127,7 @@ int sherd_pieces_join(const struct sherd_pieces *p, struct sherd_ecc *ecc,
     int rc;
 
     for (size_t i = 0; i < p->count; i++) {
-        const struct sherd_piece *piece = &p->list[i];
+        struct sherd_piece *piece = &p->list[i];
         if (piece->slot < n && piece->size == size && sherd_ballot_equal(piece->version, version))
             shards[piece->slot] = bytes_of(p, piece);
     }

@@ -44,8 +44,8 @@ int sherd_pieces_add(struct sherd_pieces *p, uint8_t slot, const struct sherd_en
 
 /* Puts the value of `version` together in `value` (meta->size bytes) and compares its checksum.
  * -ENODATA: fewer than k pieces; -EBADMSG: the checksum is wrong. */
-int sherd_pieces_join(const struct sherd_pieces *p, struct sherd_ecc *ecc,
-                      struct sherd_ballot version, const struct sherd_meta *meta, void *value);
+int sherd_pieces_join(struct sherd_pieces *p, struct sherd_ecc *ecc, struct sherd_ballot version,
+                      const struct sherd_meta *meta, void *value);
 
 /* Zero it before first use. */
 struct sherd_shards {

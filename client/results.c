@@ -129,6 +129,6 @@ void sherd_run_answer(struct sherd_engine *e, struct sherd_run *run)
         break;
     default: break;
     }
-    if (op->kind == SHERD_OP_EXPLAIN && run->op.partition) fill_slots(run, op);
+    if (op->kind == SHERD_OP_EXPLAIN && run->op.map) fill_slots(run, op);
     tell(e, op, run->op.outcome);
 }
