@@ -39,8 +39,16 @@ enum sherd_outcome {
         SHERD_OUTCOME_COUNT
 };
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 SHERD_API const char *sherd_outcome_name(enum sherd_outcome o); /* "OK"; static */
 SHERD_API const char *sherd_outcome_text(enum sherd_outcome o); /* the sentence; static */
 SHERD_API int sherd_outcome_exit_code(enum sherd_outcome o);    /* of the command line */
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
