@@ -286,7 +286,6 @@ int sherd_cluster_info(struct sherd_client *c, enum sherd_outcome *outcome,
     *out = (struct sherd_cluster_info){
         .cluster = map->cluster,
         .map_version = map->version,
-        .live_version = map->live,
         .k = map->k,
         .m = map->m,
         .node_count = map->node_count,

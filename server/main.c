@@ -1,5 +1,6 @@
 /* main.c - sherd-server: options, configuration, threads, signals, exit codes. */
 #include <bsd/stdlib.h>
+#include <bsd/string.h>
 #include <errno.h>
 #include <getopt.h>
 #include <malloc.h>
@@ -29,28 +30,37 @@ static void on_signal(int signal_number)
 static int usage(FILE *out, int code)
 {
     fprintf(out,
-            "usage: sherd-server --config FILE [--init] [-n]\n"
+            "usage: sherd-server --config FILE [--self N] [--keeper-dir DIR] [--init] [-n]\n"
             "\n"
-            "  --config FILE  the node's configuration (conf/sherd.conf shows every option)\n"
-            "  --init         with the keeper in this node and no map yet: make the first one\n"
-            "  -n             only check the configuration\n"
-            "  --version      print the version\n");
+            "  --config FILE     the configuration (conf/sherd.conf shows every option)\n"
+            "  --self N          which of its nodes this is, instead of `self` in the file\n"
+            "  --keeper-dir DIR  this node carries the keeper, instead of `keeper_dir`\n"
+            "  --init            with the keeper in this node and no map yet: make the first one\n"
+            "  -n                only check the configuration\n"
+            "  --version         print the version\n"
+            "\n"
+            "A cluster by hand, six nodes of one file:\n"
+            "  sherd-server --config conf/local-6.conf --self 0 --keeper-dir /tmp/keeper --init &\n"
+            "  for i in 1 2 3 4 5; do sherd-server --config conf/local-6.conf --self $i & done\n"
+            "  sherd --conf conf/local-6.conf status\n");
     return code;
 }
 
 struct arguments {
-    const char *config;
+    const char *config, *self, *keeper_dir;
     bool init, check_only, version, help, bad;
 };
 
 static struct arguments parse(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"config",  required_argument, NULL, 'c'},
-        {"init",    no_argument,       NULL, 'i'},
-        {"version", no_argument,       NULL, 'v'},
-        {"help",    no_argument,       NULL, 'h'},
-        {NULL,      0,                 NULL, 0  },
+        {"config",     required_argument, NULL, 'c'},
+        {"self",       required_argument, NULL, 's'},
+        {"keeper-dir", required_argument, NULL, 'k'},
+        {"init",       no_argument,       NULL, 'i'},
+        {"version",    no_argument,       NULL, 'v'},
+        {"help",       no_argument,       NULL, 'h'},
+        {NULL,         0,                 NULL, 0  },
     };
     struct arguments a = {0};
     int c;
@@ -58,6 +68,8 @@ static struct arguments parse(int argc, char **argv)
     while ((c = getopt_long(argc, argv, "c:nh", options, NULL)) != -1) {
         switch (c) {
         case 'c': a.config = optarg; break;
+        case 's': a.self = optarg; break;
+        case 'k': a.keeper_dir = optarg; break;
         case 'i': a.init = true; break;
         case 'n': a.check_only = true; break;
         case 'v': a.version = true; break;
@@ -114,6 +126,29 @@ static int run(const struct sherd_conf *conf, bool init, void *zmq_context)
     return rc;
 }
 
+/* What the command line says goes before the file, so that one file can serve all nodes. */
+static bool take_over(const struct arguments *a, struct sherd_conf *conf)
+{
+    const char *error = NULL;
+    int last = (int)conf->node_count - 1;
+
+    if (a->self) conf->self = (int)strtonum(a->self, 0, last, &error);
+    if (error) {
+        fprintf(stderr, "sherd-server: --self %s: %s has nodes 0 to %d\n", a->self, a->config,
+                last);
+        return false;
+    }
+    if (a->keeper_dir && strlcpy(conf->keeper_dir, a->keeper_dir, sizeof(conf->keeper_dir)) >=
+                             sizeof(conf->keeper_dir)) {
+        fprintf(stderr, "sherd-server: --keeper-dir: longer than %zu bytes\n",
+                sizeof(conf->keeper_dir) - 1);
+        return false;
+    }
+    if (conf->self == SHERD_CONF_NO_SELF && !a->check_only)
+        fprintf(stderr, "sherd-server: which node is this? --self N, or `self` in %s\n", a->config);
+    return conf->self != SHERD_CONF_NO_SELF || a->check_only;
+}
+
 int main(int argc, char **argv)
 {
     struct arguments a = parse(argc, argv);
@@ -132,8 +167,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "sherd-server: %s\n", error);
         return EXIT_USAGE;
     }
-    if (conf.self == SHERD_CONF_NO_SELF) {
-        fprintf(stderr, "sherd-server: %s: `self` is missing: which node is this?\n", a.config);
+    if (!take_over(&a, &conf)) {
         sherd_conf_fini(&conf);
         return EXIT_USAGE;
     }

@@ -60,7 +60,8 @@ enum sherd_op_kind {
     SHERD_OP_EXPLAIN, /* as LOOK, and who holds what: `slots` */
     SHERD_OP_SET,
     SHERD_OP_DELETE,    /* OK, whether or not there was a value */
-    SHERD_OP_CAS,       /* set if the version is `expect` (zero: if there is no value) */
+    SHERD_OP_CAS,       /* set if the version is `expect` (zero: if there is no value). CONFLICT:
+                           there is another version, NOT_FOUND: there is none */
     SHERD_OP_ADD,       /* set if there is no value */
     SHERD_OP_REPLACE,   /* set if there is a value */
     SHERD_OP_INCREMENT, /* the value is a decimal int64; adds `delta`; no value counts as 0 */
@@ -167,7 +168,7 @@ SHERD_API int sherd_accept_loss(struct sherd_client *c, enum sherd_outcome *outc
 
 /* The code and the nodes, as the newest map the client has says; waits for one. */
 struct sherd_cluster_info {
-    uint64_t cluster, map_version, live_version;
+    uint64_t cluster, map_version;
     uint8_t k, m;
     uint16_t node_count;
     uint16_t partitions, degraded, learning,
