@@ -115,7 +115,7 @@ int sherd_peer_add(struct sherd_peers *ps, struct sherd_peer *p, const struct sh
                    zmq_msg_t *frame)
 {
     if (p->state != SHERD_PEER_READY) return -ENOTCONN;
-    if (p->late && window_is_full(ps, p)) return -EAGAIN;
+    if ((p->late || p->straggling) && window_is_full(ps, p)) return -EAGAIN;
     return queue(ps, p, r, frame);
 }
 
@@ -357,7 +357,8 @@ int sherd_peers_wait(struct sherd_peers *ps, uint64_t wait_us)
 bool sherd_peers_are_full(const struct sherd_peers *ps)
 {
     for (size_t i = 0; i < ps->count; i++)
-        if (!ps->list[i]->late && window_is_full(ps, ps->list[i])) return true;
+        if (!ps->list[i]->late && !ps->list[i]->straggling && window_is_full(ps, ps->list[i]))
+            return true;
     return false;
 }
 

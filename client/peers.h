@@ -107,7 +107,8 @@ struct sherd_peer *sherd_peers_of(const struct sherd_peers *ps, uint16_t node);
 bool sherd_peer_is_reachable(const struct sherd_peer *p, bool stragglers_too);
 
 /* Queues a request; see sherd_batch_add for `frame`. 0, or, when it was not queued (the handler
- * `unsent` is not called): -ENOTCONN, -ENOMEM, -EAGAIN: late, and its window is full. */
+ * `unsent` is not called): -ENOTCONN, -ENOMEM, -EAGAIN: late or straggling, and its window is full.
+ */
 int sherd_peer_add(struct sherd_peers *ps, struct sherd_peer *p, const struct sherd_request *r,
                    zmq_msg_t *frame);
 void sherd_peer_ping(struct sherd_peers *ps, struct sherd_peer *p);
@@ -122,7 +123,7 @@ uint64_t sherd_peers_flush(struct sherd_peers *ps, bool all);
 /* PINGs while `busy`, and judges who is late; call it after receive. Cheap most of the time. */
 void sherd_peers_tick(struct sherd_peers *ps, bool busy);
 
-/* Whether some node that is not late has its window full: start nothing new. */
+/* Whether some node that is waited for has its window full: start nothing new. */
 bool sherd_peers_are_full(const struct sherd_peers *ps);
 
 /* Whether some node has neither been reached nor refused a connection yet. */

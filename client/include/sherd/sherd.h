@@ -104,8 +104,8 @@ struct sherd_op {
     bool use_expect;
     bool ack_quorum; /* answer at q ACKs instead of waiting for every reachable node */
     int64_t delta;
-    uint64_t ttl_ms;                   /* writes: 0: never expires */
-    uint32_t timeout_ms;               /* 0: the client's default */
+    uint64_t ttl_ms;     /* writes: 0: never expires; INCREMENT and APPEND: as before */
+    uint32_t timeout_ms; /* 0: the client's default */
     void (*done)(struct sherd_op *op); /* may submit again; must not close the client */
     void *context;                     /* the caller's */
 
@@ -129,7 +129,8 @@ struct sherd_op {
 SHERD_API int sherd_submit(struct sherd_client *c, struct sherd_op *op);
 
 /* Moves operations; waits up to timeout_ms for something to happen (0: not at all; -1: until
- * something did). Returns how many operations finished, or a negative errno. */
+ * something did, or nothing is under way). Returns how many operations finished, or a negative
+ * errno. */
 SHERD_API int sherd_poll(struct sherd_client *c, int timeout_ms);
 
 /* A descriptor that becomes readable when sherd_poll(c, 0) should be called, and the time until it
