@@ -31,6 +31,15 @@ static double microseconds(const struct bench_tally *t, double quantile)
     return (double)bench_histogram_quantile(&t->latency, quantile) / 1e3;
 }
 
+static uint64_t reissued(const struct series *s)
+{
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < s->count; i++)
+        count += s->runs[i].reissued;
+    return count;
+}
+
 static void print_text(const struct series *s)
 {
     const struct bench_tally *t = &s->runs[s->median];
@@ -44,6 +53,9 @@ static void print_text(const struct series *s)
     printf(")\n  latency us: p50 %.0f  p99 %.0f  p99.9 %.0f  max %.0f   client: %.2f us/op\n",
            microseconds(t, 0.5), microseconds(t, 0.99), microseconds(t, 0.999),
            (double)t->latency.max / 1e3, (double)t->cpu_ns / 1e3 / (double)t->operations);
+    if (reissued(s) != 0)
+        printf("  %" PRIu64 " sets of all runs ended UNCERTAIN and were submitted anew\n",
+               reissued(s));
     fflush(stdout);
 }
 
@@ -72,14 +84,15 @@ static void print_json(const struct series *s)
 
     for (size_t i = 0; i < s->count; i++)
         json_array_append_new(rates, json_real(s->rates[i]));
-    out = json_pack("{s:s,s:I,s:I,s:i,s:i,s:f,s:f,s:o,s:{s:f,s:f,s:f,s:f},s:f,s:o}", "workload",
+    out = json_pack("{s:s,s:I,s:I,s:i,s:i,s:f,s:f,s:o,s:{s:f,s:f,s:f,s:f},s:f,s:I,s:o}", "workload",
                     s->work.name, "size", (json_int_t)s->work.size, "count",
                     (json_int_t)s->work.count, "depth", (int)s->work.depth, "threads",
                     (int)s->work.threads, "ops_s", s->rates[s->median], "mb_s",
                     megabytes(s, s->rates[s->median]), "runs_ops_s", rates, "latency_us", "p50",
                     microseconds(t, 0.5), "p99", microseconds(t, 0.99), "p99_9",
                     microseconds(t, 0.999), "max", (double)t->latency.max / 1e3, "client_cpu_us_op",
-                    (double)t->cpu_ns / 1e3 / (double)t->operations, "failures", failures_json(s));
+                    (double)t->cpu_ns / 1e3 / (double)t->operations, "reissued",
+                    (json_int_t)reissued(s), "failures", failures_json(s));
     json_dumpf(out, stdout, JSON_COMPACT | JSON_REAL_PRECISION(8));
     putchar('\n');
     fflush(stdout);

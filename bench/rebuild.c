@@ -29,8 +29,8 @@ struct state {
 
 struct rebuilt {
     double seconds;       /* from the first learner partition seen to the last vote */
-    double from_start;    /* from `start` returned to the last vote */
-    uint64_t keys, bytes; /* made anew meanwhile */
+    double from_start;    /* from before the process was started to the last vote */
+    uint64_t keys, bytes; /* made anew in `seconds`: what was there at the first look is left out */
 };
 
 static uint64_t number_at(const json_t *object, const char *group, const char *name)
@@ -91,20 +91,23 @@ static bool is_rebuilt(const struct state *now, const struct state *before)
            now->sealing == 0 && now->voting >= before->voting;
 }
 
-/* Watches the node until it votes everywhere. `before`: its state before it was killed. 0, or an
- * exit code. */
+/* Watches the node, started at `started`, until it votes everywhere. `before`: its state before it
+ * was killed. 0, or an exit code. */
 static int watch(struct sherd_client *client, unsigned node, const struct state *before,
-                 struct rebuilt *out)
+                 uint64_t started, struct rebuilt *out)
 {
-    uint64_t started = bench_now_ns(), first = 0, now = started, shown = started;
-    struct state state = {0};
+    uint64_t now = started, first_ns = 0, shown = started;
+    struct state state = {0}, first = {0};
 
     while (now - started < give_up_ns) {
         int rc = look(client, node, &state);
         now = bench_now_ns();
         if (rc < 0 && rc != -EAGAIN)
             return bench_fail(BENCH_ENVIRONMENT, "stats of node %u: %s", node, strerror(-rc));
-        if (rc == 0 && first == 0 && state.learning > 0) first = now;
+        if (rc == 0 && first_ns == 0 && state.learning > 0) {
+            first_ns = now;
+            first = state;
+        }
         if (rc == 0 && now - shown >= (uint64_t)SHOW_EVERY_MS * 1000000) {
             show_progress(&state, before);
             shown = now;
@@ -112,10 +115,10 @@ static int watch(struct sherd_client *client, unsigned node, const struct state 
         if (rc == 0 && is_rebuilt(&state, before)) {
             show_progress(&state, before);
             *out = (struct rebuilt){
-                .seconds = (double)(now - (first != 0 ? first : started)) / 1e9,
+                .seconds = (double)(now - (first_ns != 0 ? first_ns : started)) / 1e9,
                 .from_start = (double)(now - started) / 1e9,
-                .keys = state.rebuilt_keys,
-                .bytes = state.rebuilt_bytes,
+                .keys = state.rebuilt_keys - first.rebuilt_keys,
+                .bytes = state.rebuilt_bytes - first.rebuilt_bytes,
             };
             return 0;
         }
@@ -147,6 +150,7 @@ static int rebuild_once(const struct bench_options *o, struct sherd_client *clie
 {
     unsigned node = (unsigned)o->node;
     struct state before = {0};
+    uint64_t started;
     int code;
 
     if (look(client, node, &before) != 0)
@@ -154,8 +158,9 @@ static int rebuild_once(const struct bench_options *o, struct sherd_client *clie
     if (before.voting == 0)
         return bench_fail(BENCH_ENVIRONMENT, "node %u votes nowhere: nothing to rebuild", node);
     code = bench_cluster_run(o, "kill", node);
+    started = bench_now_ns();
     if (code == 0) code = bench_cluster_run(o, "start", node);
-    if (code == 0) code = watch(client, node, &before, out);
+    if (code == 0) code = watch(client, node, &before, started, out);
     if (code == 0) code = check_whole(client, node, &before);
     return code;
 }

@@ -11,7 +11,7 @@
 #include "bench/bench.h"
 #include "bench/values.h"
 
-enum { POLL_MS = 100 };
+enum { POLL_MS = 100, REISSUES_MAX = 8 /* of one set */ };
 
 struct worker;
 
@@ -20,6 +20,7 @@ struct slot {
     struct sherd_op op;
     struct worker *worker;
     uint64_t started_ns;
+    unsigned reissues; /* of this set */
     char key[BENCH_KEY_SIZE];
     unsigned char *value;
 };
@@ -58,13 +59,33 @@ static bool is_good(const struct slot *s, struct bench_tally *t)
     return false;
 }
 
+static void submit(struct worker *w, struct slot *s)
+{
+    int rc = sherd_submit(w->client, &s->op);
+
+    if (rc == 0) {
+        w->in_flight++;
+    } else {
+        w->rc = rc;
+        w->left = 0;
+    }
+}
+
 static void on_done(struct sherd_op *op)
 {
     struct slot *s = op->context;
     struct worker *w = s->worker;
     struct bench_tally *t = &w->tally;
-    bool good = is_good(s, t);
+    bool good;
 
+    if (op->kind == SHERD_OP_SET && op->outcome == SHERD_UNCERTAIN && s->reissues < REISSUES_MAX) {
+        s->reissues++;
+        t->reissued++;
+        w->in_flight--;
+        submit(w, s);
+        return;
+    }
+    good = is_good(s, t);
     t->operations++;
     if (w->measuring && good) bench_histogram_record(&t->latency, bench_now_ns() - s->started_ns);
     sherd_value_fini(&op->result);
@@ -84,7 +105,6 @@ static void take_next(struct worker *w, struct slot *s)
 {
     const struct bench_work *work = w->work;
     bool read = work->read_share > bench_random_next(&w->random) % 100;
-    int rc;
 
     if (w->left == 0) return;
     w->left--;
@@ -99,13 +119,8 @@ static void take_next(struct worker *w, struct slot *s)
         .context = s,
     };
     s->started_ns = bench_now_ns();
-    rc = sherd_submit(w->client, &s->op);
-    if (rc == 0) {
-        w->in_flight++;
-    } else {
-        w->rc = rc;
-        w->left = 0;
-    }
+    s->reissues = 0;
+    submit(w, s);
 }
 
 /* Does `count` operations and waits for the last. */
@@ -167,6 +182,7 @@ static void merge(struct bench_tally *into, const struct bench_tally *from)
 {
     into->operations += from->operations;
     into->wrong += from->wrong;
+    into->reissued += from->reissued;
     for (unsigned i = 0; i < SHERD_OUTCOME_COUNT; i++)
         into->outcomes[i] += from->outcomes[i];
     if (into->started_ns == 0 || from->started_ns < into->started_ns)

@@ -2,7 +2,10 @@
  *
  * Each thread has its own client and keeps `depth` operations in flight through sherd_submit and
  * sherd_poll: as one ends, the next is submitted from its callback. The clock starts when every
- * thread has connected and done its warm-up, and ends when the last operation has ended. */
+ * thread has connected and done its warm-up, and ends when the last operation has ended.
+ *
+ * A set that ends UNCERTAIN is submitted anew, as PROTOCOL 3 leaves to callers who want it at least
+ * once; its latency counts from the first time, and how often that happened is reported. */
 #ifndef SHERD_BENCH_WORKERS_H
 #define SHERD_BENCH_WORKERS_H
 
@@ -26,6 +29,7 @@ struct bench_tally {
     uint64_t operations;                    /* that ended, well or not */
     uint64_t outcomes[SHERD_OUTCOME_COUNT]; /* of these, by outcome */
     uint64_t wrong;                         /* reads that gave other bytes than were written */
+    uint64_t reissued;                      /* sets that ended UNCERTAIN and were submitted anew */
     uint64_t started_ns, ended_ns;          /* monotonic */
     uint64_t cpu_ns;                        /* processor time of this process meanwhile */
     struct bench_histogram latency;         /* in nanoseconds, of operations that ended well */
