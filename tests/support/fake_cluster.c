@@ -116,6 +116,24 @@ static void settle(const struct sherd_record *before, struct sherd_record *after
 
 /* ---- the map ---- */
 
+/* Partitions are turned against each other, so that slots and nodes differ. All epochs so far are
+ * open, with the same voters. */
+static void fill_partition(const struct fake_cluster *c, struct sherd_partition *p, unsigned index,
+                           uint32_t version)
+{
+    p->epoch = p->open_count = version;
+    p->voters = sherd_slots_below((uint8_t)c->n);
+    for (uint8_t s = 0; s < SHERD_SLOTS_MAX; s++) {
+        p->node[s] = (uint16_t)(s < c->n ? (s + index) % c->n : SHERD_NO_NODE);
+        p->incarnation[s] = s < c->n;
+    }
+    for (uint32_t i = 0; i < version; i++) {
+        p->open[i] = (struct sherd_epoch){.epoch = i + 1, .voters = p->voters};
+        memcpy(p->open[i].node, p->node, sizeof(p->node));
+        memcpy(p->open[i].incarnation, p->incarnation, sizeof(p->incarnation));
+    }
+}
+
 static size_t encode_map(struct fake_cluster *c, uint8_t *out, size_t capacity)
 {
     struct sherd_map *map = calloc(1, sherd_map_size(PARTITIONS));
@@ -134,18 +152,8 @@ static size_t encode_map(struct fake_cluster *c, uint8_t *out, size_t capacity)
         map->nodes[i] = (struct sherd_node){.id = i, .weight = 1, .incarnation = 1};
         strcpy(map->nodes[i].endpoint, c->endpoints[i]);
     }
-    for (unsigned i = 0; i < PARTITIONS; i++) {
-        struct sherd_partition *p = &map->partitions[i];
-        p->epoch = p->open[0].epoch = version;
-        p->voters = p->open[0].voters = sherd_slots_below((uint8_t)c->n);
-        p->open_count = 1;
-        for (uint8_t s = 0; s < SHERD_SLOTS_MAX; s++) {
-            /* Partitions are turned against each other, so that slots and nodes differ. */
-            uint16_t node = (uint16_t)(s < c->n ? (s + i) % c->n : SHERD_NO_NODE);
-            p->node[s] = p->open[0].node[s] = node;
-            p->incarnation[s] = p->open[0].incarnation[s] = s < c->n;
-        }
-    }
+    for (unsigned i = 0; i < PARTITIONS; i++)
+        fill_partition(c, &map->partitions[i], i, version);
     size = sherd_map_encode(map, out, capacity);
     free(map);
     return size;
