@@ -1,0 +1,198 @@
+/* One key on one node, as a table of scripts: what comes in, what is answered, what is held at the
+ * end. A step is a letter, a ballot (one digit: its clock), and the answer that it must give:
+ *   P prepare   p prepare of a Finish     E prepare with expect = the digit after it (0: no value)
+ *   T prepare of a tombstone   M promise  R read   C commit   A abort   a abort, outvoted
+ *   I insert, committed        F forget (the floor passes everything first)
+ * Answers: + ack   b nack(ballot)  v nack(version)  u nack(undecided)  f nack(full)
+ *          m promised  s state  x aborted  X aborted, exposed
+ * What is held: ballots ascending, each with c when committed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "coord/participant.h"
+
+#define LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+/* clang-format off */
+static const struct row {
+    const char *name, *script, *held;
+    bool full;
+} rows[] = {
+    {"a write, whole",                         "P5+ C5+",             "5c", false},
+    {"the same PREPARE twice",                 "P5+ P5+",             "5",  false},
+    {"an older one comes too late",            "P5+ P4b",             "5",  false},
+    {"undecided ones pile up in order",        "P3+ P5+ P7+",         "357", false},
+    {"COMMIT drops what is below",             "P3+ P5+ P7+ C5+",     "5c7", false},
+    {"COMMIT of what is not here drops too",   "P3+ C5+",             "",   false},
+    {"a promise refuses lower ballots",        "M5m P4b M4b P5+",     "5",  false},
+    {"a promise is kept under a newer entry",  "P3+ M5m P5+ C5+ P7+ C7+ A3X", "7c", false},
+    {"ABORT drops, and refuses for good",      "P5+ A5x P5b P6+",     "6",  false},
+    {"ABORT before the PREPARE",               "A5x P5b",             "",   false},
+    {"a promise exposes",                      "P5+ M6m A5X",         "5",  false},
+    {"a COMMIT exposes",                       "P5+ C5+ A5X",         "5c", false},
+    {"a READ exposes",                         "P5+ Rs A5X",          "5",  false},
+    {"... not to a writer that was outvoted",  "P5+ Rs a5x",          "",   false},
+    {"what was overtaken is exposed",          "P5+ Rs P7+ C7+ A5X",  "7c", false},
+    {"expect no value",                        "E50+ C5+ E60v",       "5c", false},
+    {"expect the newest version",              "P5+ C5+ E65+",        "5c6", false},
+    {"an undecided entry is the newest",       "P5+ C5+ P6+ E75v E86+", "5c68", false},
+    {"a NACK for the version is for good",     "P5+ C5+ E64v P6b",    "5c", false},
+    {"a tombstone is no value",                "T5+ C5+ E60+",        "5c6", false},
+    {"a ninth undecided entry",                "P1+ P2+ P3+ P4+ P5+ P6+ P7+ P8+ P9u", "12345678", false},
+    {"... but for a Finish",                   "P1+ P2+ P3+ P4+ P5+ P6+ P7+ P8+ p9+", "123456789", false},
+    {"a full store",                           "P5f P5b Rs",          "",   true},
+    {"INSERT beneath an undecided one",        "P7+ I5+",             "5c7", false},
+    {"INSERT of what is overtaken",            "P7+ C7+ I5+",         "7c", false},
+    {"INSERT drops what it makes old",         "P3+ P7+ I5+ C7+",     "7c", false},
+    {"INSERT of what is prepared here",        "P5+ I5+",             "5c", false},
+    {"a settled tombstone is forgotten",       "T5+ C5+ F5+",         "",   false},
+    {"... not when something is above it",     "T5+ C5+ P6+ F5+",     "5c6", false},
+    {"... nor a value",                        "P5+ C5+ F5+",         "5c", false},
+    {"... nor before its COMMIT",              "T5+ F5+",             "5",  false},
+};
+/* clang-format on */
+
+static const char shard[] = "shard";
+
+static struct sherd_ballot ballot(unsigned clock)
+{
+    return (struct sherd_ballot){.clock = (uint64_t)clock << 16, .client = 1, .epoch = 1};
+}
+
+static struct sherd_request request_of(const char *step)
+{
+    static const char letters[] = "PpETMRCAaIF";
+    static const uint8_t kinds[] = {SHERD_PREPARE, SHERD_PREPARE, SHERD_PREPARE, SHERD_PREPARE,
+                                    SHERD_PROMISE, SHERD_READ,    SHERD_COMMIT,  SHERD_ABORT,
+                                    SHERD_ABORT,   SHERD_INSERT,  SHERD_FORGET};
+    struct sherd_request r = {.kind = kinds[strchr(letters, *step) - letters], .shard_frame = -1};
+
+    if (*step == 'R') return r;
+    r.ballot = r.version = ballot((unsigned)(step[1] - '0'));
+    r.shard = (struct sherd_bytes){shard, sizeof(shard)};
+    r.meta = (struct sherd_meta){.size = sizeof(shard), .checksum = (uint64_t)step[1]};
+    if (*step == 'T') r.meta.flags = SHERD_META_TOMBSTONE;
+    if (*step == 'p') r.flags = SHERD_ONE_SHOT;
+    if (*step == 'a') r.flags = SHERD_OUTVOTED;
+    if (*step == 'I') r.flags = SHERD_COMMITTED;
+    if (*step == 'E') {
+        r.flags = SHERD_WITH_EXPECT;
+        if (step[2] != '0') r.expect = ballot((unsigned)(step[2] - '0'));
+    }
+    return r;
+}
+
+static char letter_of(const struct sherd_answer *a)
+{
+    static const char reasons[] = "?bvfcud";
+
+    switch (a->kind) {
+    case SHERD_ACK: return '+';
+    case SHERD_PROMISED: return 'm';
+    case SHERD_STATE: return 's';
+    case SHERD_ABORTED: return a->flags & SHERD_ANSWER_EXPOSED ? 'X' : 'x';
+    default: return reasons[a->reason];
+    }
+}
+
+static void run_row(void **state)
+{
+    const struct row *row = *state;
+    struct sherd_record record = {0};
+    struct sherd_participant_env env = {
+        .wall_ms = 100, .voter = true, .clean = true, .room = !row->full, .holders = 63};
+    char held[64] = "", *at = held;
+
+    for (const char *step = row->script; *step; step += strcspn(step, " ")) {
+        struct sherd_request r;
+        struct sherd_change change;
+        struct sherd_answer answer;
+
+        step += *step == ' ';
+        r = request_of(step);
+        env.floor = r.kind == SHERD_FORGET ? ballot(50) : SHERD_BALLOT_ZERO;
+        sherd_participant_step(&env, &r, &record, &change, &answer);
+        if (letter_of(&answer) != step[strcspn(step, " ") - 1])
+            fail_msg("%s: at \"%s\" the answer is %c", row->script, step, letter_of(&answer));
+        assert_int_equal(answer.flags & SHERD_ANSWER_VOTE, SHERD_ANSWER_VOTE);
+    }
+    for (uint8_t i = 0; i < record.count; i++)
+        at += sprintf(at, "%u%s", (unsigned)(record.entries[i].ballot.clock >> 16),
+                      record.entries[i].committed ? "c" : "");
+    assert_string_equal(held, row->held);
+}
+
+static void a_ballot_far_ahead_is_refused_and_not_kept(void **state)
+{
+    struct sherd_record record = {0};
+    struct sherd_participant_env env = {.wall_ms = 100, .room = true};
+    struct sherd_request r = request_of("P5");
+    struct sherd_change change;
+    struct sherd_answer answer;
+
+    (void)state;
+    r.ballot.clock = r.version.clock = (uint64_t)(100 + SHERD_CLOCK_AHEAD_MAX_MS + 1) << 16;
+    sherd_participant_step(&env, &r, &record, &change, &answer);
+    assert_int_equal(answer.reason, SHERD_REASON_CLOCK);
+    assert_false(change.bounds || change.put);
+    r.ballot.clock = r.version.clock = (uint64_t)(100 + SHERD_CLOCK_AHEAD_MAX_MS) << 16;
+    sherd_participant_step(&env, &r, &record, &change, &answer);
+    assert_int_equal(answer.kind, SHERD_ACK);
+    assert_int_equal(answer.flags, 0); /* no voter here */
+}
+
+static void one_ballot_with_two_values_is_refused(void **state)
+{
+    struct sherd_record record = {0};
+    struct sherd_participant_env env = {.wall_ms = 100, .room = true};
+    struct sherd_request r = request_of("P5");
+    struct sherd_change change;
+    struct sherd_answer answer;
+
+    (void)state;
+    sherd_participant_step(&env, &r, &record, &change, &answer);
+    r.meta.checksum++;
+    sherd_participant_step(&env, &r, &record, &change, &answer);
+    assert_int_equal(answer.reason, SHERD_REASON_DIFFERENT);
+}
+
+/* An expired value is no value, by the clock of the ballot that asks, so that all nodes agree. */
+static void expiry_is_judged_by_the_ballot(void **state)
+{
+    struct sherd_record record = {0};
+    struct sherd_participant_env env = {.wall_ms = 1000, .room = true};
+    struct sherd_request r = request_of("P5"), e = request_of("E60");
+    struct sherd_change change;
+    struct sherd_answer answer;
+
+    (void)state;
+    r.meta.expires_ms = 7;
+    sherd_participant_step(&env, &r, &record, &change, &answer);
+    sherd_participant_step(&env, &e, &record, &change, &answer); /* at 6: not yet */
+    assert_int_equal(answer.reason, SHERD_REASON_VERSION);
+    e.ballot = e.version = ballot(7);
+    sherd_participant_step(&env, &e, &record, &change, &answer);
+    assert_int_equal(answer.kind, SHERD_ACK);
+}
+
+int main(void)
+{
+    struct CMUnitTest tests[LEN(rows) + 3] = {0};
+
+    for (size_t i = 0; i < LEN(rows); i++)
+        tests[i] = (struct CMUnitTest){.name = rows[i].name,
+                                       .test_func = run_row,
+                                       .initial_state = (void *)(uintptr_t)&rows[i]};
+    tests[LEN(rows)] =
+        (struct CMUnitTest)cmocka_unit_test(a_ballot_far_ahead_is_refused_and_not_kept);
+    tests[LEN(rows) + 1] =
+        (struct CMUnitTest)cmocka_unit_test(one_ballot_with_two_values_is_refused);
+    tests[LEN(rows) + 2] = (struct CMUnitTest)cmocka_unit_test(expiry_is_judged_by_the_ballot);
+    return cmocka_run_group_tests_name("participant", tests, NULL, NULL);
+}
