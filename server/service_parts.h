@@ -69,6 +69,7 @@ struct sherd_service {
     size_t map_size;
 
     struct sherd_queue undecided, repair, dead;
+    uint64_t walk_again_ms;
     struct sherd_store_key walk; /* the walker's position */
     uint8_t walk_key[SHERD_KEY_BYTES_MAX];
     struct sherd_sessions sessions;

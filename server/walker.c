@@ -6,6 +6,7 @@
 
 enum {
     WALK_RECORDS = 2000,      /* each tick: 20 000 a second */
+    WALK_PAUSE_MS = 5000,     /* after each whole walk: what it found is being worked on */
     EXPIRED_GRACE_MS = 60000, /* clocks of readers may differ that much */
 };
 
@@ -67,15 +68,16 @@ void sherd_service_walk(struct sherd_service *s)
 {
     struct sherd_store_key key;
     struct sherd_record record;
-    unsigned partitions_left = SHERD_PARTITIONS;
 
-    for (unsigned i = 0; i < WALK_RECORDS && partitions_left > 0;) {
+    if (s->now_ms < s->walk_again_ms) return;
+    for (unsigned i = 0; i < WALK_RECORDS;) {
         if (!s->store->ops->next(s->store, s->walk.partition, &s->walk, &key, &record)) {
             s->walk.partition = (uint16_t)((s->walk.partition + 1) % SHERD_PARTITIONS);
             s->walk.key.size = 0;
             s->walk.hash = 0;
-            partitions_left--;
-            continue;
+            if (s->walk.partition != 0) continue;
+            s->walk_again_ms = s->now_ms + WALK_PAUSE_MS;
+            return;
         }
         memcpy(s->walk_key, key.key.data, key.key.size);
         s->walk.hash = key.hash;
