@@ -161,6 +161,9 @@ void sherd_choose(const struct sherd_partition *p, uint8_t k, const struct sherd
         if (sherd_slots_count(out->shards) < k && !sherd_meta_is_empty(&seen->meta, wall_ms))
             return; /* not yet, or never again, rebuildable */
         out->verdict = standing == COMPLETE ? SHERD_CHOICE_COMPLETE : SHERD_CHOICE_POSSIBLE;
+        while (standing != COMPLETE && ++i < a->count)
+            standing = standing_of(p, k, a, &a->seen[i]);
+        if (standing == COMPLETE) out->settled = &a->seen[i];
         return;
     }
     out->seen = NULL;

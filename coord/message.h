@@ -43,11 +43,12 @@ enum sherd_message_kind {
 };
 
 enum sherd_request_flags {
-    SHERD_WITH_SHARD = 1,   /* READ, PROMISE, LIST: send the shards too */
-    SHERD_WITH_EXPECT = 2,  /* PREPARE: `expect` is set; with ONE_SHOT, to the ballot chosen */
+    SHERD_WITH_SHARD = 1, /* READ, PROMISE, LIST: send the shards too */
+    SHERD_WITH_EXPECT =
+        2, /* PREPARE: `expect` is set; with ONE_SHOT, to the ballot that was chosen */
     SHERD_FROM_RESERVE = 4, /* PREPARE: a delete or a Finish, may use the store's reserve */
     SHERD_COMMITTED = 8,    /* INSERT: the entry is known to be complete */
-    SHERD_ONE_SHOT = 16,    /* PREPARE at a promised ballot: exempt from the undecided limit */
+    SHERD_ONE_SHOT = 16,    /* PREPARE of a Finish: exempt from the undecided limit */
     SHERD_OUTVOTED = 32,    /* ABORT: so many voters refused it that it never was complete */
 };
 

@@ -55,11 +55,32 @@ static void on_timer(struct sherd_turn *t)
     }
 }
 
+/* An answer to a writer's PREPARE or, with a round of its own, to its ABORT or COMMIT. */
+static void on_writer_answer(struct sherd_turn *t, uint8_t slot, const struct sherd_answer *a)
+{
+    struct sherd_operation *op = t->op;
+
+    if ((a->id & UINT16_MAX) == op->round)
+        sherd_writer_answer(&op->writer, slot, a, t->env, t->out);
+    else
+        sherd_writer_late(&op->writer, slot, a);
+    if (op->phase == SHERD_PHASE_WRITING)
+        sherd_op_on_write(t);
+    else
+        sherd_op_on_propose(t);
+}
+
 static void on_answer(struct sherd_turn *t, uint8_t slot, const struct sherd_answer *a)
 {
     struct sherd_operation *op = t->op;
     uint32_t bit = sherd_slot(slot);
 
+    bool writes = op->phase == SHERD_PHASE_WRITING || op->phase == SHERD_PHASE_PROPOSING;
+
+    if (writes && (a->id & UINT16_MAX) == op->prepare_round) {
+        on_writer_answer(t, slot, a);
+        return;
+    }
     if ((a->id & UINT16_MAX) != op->round) return; /* of an earlier round */
     switch (op->phase) {
     case SHERD_PHASE_READING:
@@ -67,13 +88,7 @@ static void on_answer(struct sherd_turn *t, uint8_t slot, const struct sherd_ans
         sherd_op_on_read(t);
         break;
     case SHERD_PHASE_WRITING:
-        sherd_writer_answer(&op->writer, slot, a, t->env, t->out);
-        sherd_op_on_write(t);
-        break;
-    case SHERD_PHASE_PROPOSING:
-        sherd_writer_answer(&op->writer, slot, a, t->env, t->out);
-        sherd_op_on_propose(t);
-        break;
+    case SHERD_PHASE_PROPOSING: on_writer_answer(t, slot, a); break;
     case SHERD_PHASE_PROMISING:
         sherd_finisher_answer(&op->finisher, slot, a, t->env);
         sherd_op_on_promise(t);

@@ -16,7 +16,9 @@
  * What a write may say: OK only when q ACKs (f with expect) came in; NO_QUORUM, FULL, CONFLICT only
  * when every attempt is proved dead; else UNCERTAIN. After a Finish that chose a ballot below the
  * attempt's and buried it, the attempt is dead too: had anybody finished it before, what was chosen
- * would be higher; after the proposal is complete nobody can any more. */
+ * would be higher; after the proposal is complete nobody can any more. The same is proved when what
+ * stands is of an older version than the attempt, under a higher ballot: then another Finish, above
+ * the attempt, has passed it over. */
 #ifndef SHERD_COORD_OPERATION_H
 #define SHERD_COORD_OPERATION_H
 
@@ -97,7 +99,7 @@ struct sherd_operation {
 
     /* The machine's own. */
     uint8_t phase, resume;
-    uint16_t round;
+    uint16_t round, prepare_round; /* they differ once a writer's ABORT or COMMIT is out */
     uint8_t attempts, possible_reads, corrupt_reads;
     bool alive;   /* an own attempt may still take effect */
     bool encoded; /* ENCODE_NEW was done for this meta */

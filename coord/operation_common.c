@@ -49,8 +49,8 @@ void sherd_op_refresh(struct sherd_turn *t, enum sherd_phase resume, uint32_t wh
                       (struct sherd_effect){.kind = SHERD_EFFECT_REFRESH, .slots = who_knows});
 }
 
-/* Whether the map says that the partition is lost. A newer one is asked for before that is believed:
- * with nothing to send, nobody else would tell that the loss was accepted long ago. */
+/* Whether the map says that the partition is lost. A newer one is asked for before that is
+ * believed: with nothing to send, nobody else would tell that the loss was accepted long ago. */
 bool sherd_op_meets_loss(struct sherd_turn *t, enum sherd_phase resume)
 {
     struct sherd_operation *op = t->op;

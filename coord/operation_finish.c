@@ -20,6 +20,17 @@ void sherd_op_promise(struct sherd_turn *t)
     op->phase_due_us = op->finisher.due_us;
 }
 
+/* Whether the own attempt is proved never to have taken effect: see the header. One of an epoch that
+ * is no longer open may have been forgotten with it, when a loss was accepted: then it proves nothing
+ * that it is not found. */
+static bool is_buried(const struct sherd_operation *op)
+{
+    bool passed_over = sherd_ballot_compare(op->chosen, op->bury) < 0 ||
+                       sherd_ballot_compare(op->version, op->bury) < 0;
+
+    return passed_over && op->attempt.epoch >= op->partition->open[0].epoch;
+}
+
 /* The value that stands is known (op->version, found, exists, chosen): go on with the goal. */
 static void after_finish(struct sherd_turn *t)
 {
@@ -29,7 +40,7 @@ static void after_finish(struct sherd_turn *t)
         if (sherd_ballot_equal(op->version, op->attempt)) {
             op->alive = false;
             sherd_op_finish(t, SHERD_OK);
-        } else if (sherd_ballot_compare(op->chosen, op->bury) < 0) {
+        } else if (is_buried(op)) {
             op->alive = false; /* buried: see the header */
             op->bury = SHERD_BALLOT_ZERO;
             sherd_op_wait(t,
@@ -58,13 +69,13 @@ void sherd_op_propose(struct sherd_turn *t)
     struct sherd_operation *op = t->op;
     struct sherd_meta meta = op->found;
 
-    meta.flags &= (uint8_t)~(SHERD_META_CONDITIONAL | SHERD_META_RUN);
+    meta.flags &= (uint8_t) ~(SHERD_META_CONDITIONAL | SHERD_META_RUN);
     if (op->crowded) meta.flags |= SHERD_META_RUN;
     if (sherd_meta_is_absent(&meta, t->env->wall_ms)) meta.flags |= SHERD_META_TOMBSTONE;
     op->found = meta;
     op->phase = SHERD_PHASE_PROPOSING;
     op->writer.conditional = false;
-    op->writer.at_promise = true;
+    op->writer.finishes = true;
     op->writer.from_reserve = true;
     if (sherd_ballot_is_zero(op->version)) op->version = op->finisher.ballot;
     sherd_op_begin_writer(t, op->finisher.ballot, op->version, &meta);
@@ -81,6 +92,7 @@ static void on_promised(struct sherd_turn *t, bool clean)
 {
     struct sherd_operation *op = t->op;
     const struct sherd_seen *seen = op->finisher.choice.seen;
+    const struct sherd_seen *settled = op->finisher.choice.settled;
 
     sherd_op_note_current(op, seen, t->env->wall_ms);
     op->chosen = seen ? seen->ballot : SHERD_BALLOT_ZERO;
@@ -92,8 +104,9 @@ static void on_promised(struct sherd_turn *t, bool clean)
             return;
         }
     }
-    if (seen && op->finisher.choice.verdict == SHERD_CHOICE_COMPLETE)
-        sherd_op_send_commit(t, seen->ballot, sherd_partition_holders(op->partition), seen->holds);
+    if (settled)
+        sherd_op_send_commit(t, settled->ballot, sherd_partition_holders(op->partition),
+                             settled->holds);
     if (clean && !needs_burial(op))
         after_finish(t);
     else if (seen && !sherd_op_is_empty(t, &seen->meta))
@@ -113,8 +126,7 @@ void sherd_op_on_promise(struct sherd_turn *t)
     case SHERD_FINISHER_PROPOSE: on_promised(t, false); break;
     case SHERD_FINISHER_LOST: /* PROTOCOL 7.8: a version like any other */
         op->version = SHERD_BALLOT_ZERO;
-        op->chosen =
-            op->finisher.answers.count ? op->finisher.answers.seen[0].ballot : SHERD_BALLOT_ZERO;
+        op->chosen = op->finisher.ballot; /* nothing was passed over: the own attempt may be it */
         op->found = (struct sherd_meta){.flags = SHERD_META_LOST};
         op->exists = true;
         sherd_op_propose(t);
@@ -135,6 +147,7 @@ void sherd_op_on_propose(struct sherd_turn *t)
     struct sherd_operation *op = t->op;
     const struct sherd_writer *w = &op->writer;
 
+    sherd_op_part_rounds(op);
     op->phase_due_us = w->due_us;
     if (sherd_writer_is_complete(w)) {
         op->commit_ballot = w->ballot;

@@ -55,6 +55,9 @@ void sherd_op_begin_writer(struct sherd_turn *t, struct sherd_ballot ballot,
                            struct sherd_ballot version, const struct sherd_meta *meta);
 void sherd_op_write_at(struct sherd_turn *t, struct sherd_ballot ballot, bool promised);
 void sherd_op_write(struct sherd_turn *t);
+/* Gives the ABORT or COMMIT that a writer has just asked for a round of its own: its answers prove
+ * other things than the answers to the PREPARE that may still come. */
+void sherd_op_part_rounds(struct sherd_operation *op);
 void sherd_op_on_write(struct sherd_turn *t);
 void sherd_op_promise(struct sherd_turn *t);
 void sherd_op_propose(struct sherd_turn *t);

@@ -19,9 +19,9 @@ static void fill_prepare(const struct sherd_operation *op, struct sherd_request 
     out->version = w->version;
     out->meta = w->meta;
     out->expect = w->expect;
-    out->flags = (uint8_t)((w->conditional || w->at_promise ? SHERD_WITH_EXPECT : 0) |
-                           (w->from_reserve ? SHERD_FROM_RESERVE : 0) |
-                           (w->at_promise ? SHERD_ONE_SHOT : 0));
+    out->flags =
+        (uint8_t)((w->conditional || w->finishes ? SHERD_WITH_EXPECT : 0) |
+                  (w->from_reserve ? SHERD_FROM_RESERVE : 0) | (w->finishes ? SHERD_ONE_SHOT : 0));
 }
 
 static void fill_insert(const struct sherd_operation *op, struct sherd_request *out)

@@ -10,12 +10,12 @@ void sherd_op_begin_writer(struct sherd_turn *t, struct sherd_ballot ballot,
     w->ballot = ballot;
     w->version = version;
     w->meta = *meta;
-    w->expect = w->at_promise ? op->chosen : op->expect;
+    w->expect = w->finishes ? op->chosen : op->expect;
     w->quorum = sherd_partition_quorum(op->partition, op->map->k);
     w->voters = op->partition->voters;
     w->holders = sherd_partition_holders(op->partition);
     w->abort_at_us = op->abort_at_us;
-    op->round++;
+    op->prepare_round = ++op->round;
     sherd_writer_start(w, t->env, t->out);
     op->phase_due_us = w->due_us;
 }
@@ -28,7 +28,7 @@ void sherd_op_write_at(struct sherd_turn *t, struct sherd_ballot ballot, bool pr
 
     op->phase = SHERD_PHASE_WRITING;
     op->writer.conditional = op->goal == SHERD_GOAL_UPDATE && !promised;
-    op->writer.at_promise = promised;
+    op->writer.finishes = false;
     op->writer.from_reserve = (meta.flags & SHERD_META_TOMBSTONE) != 0;
     if (op->writer.conditional) meta.flags |= SHERD_META_CONDITIONAL;
     op->attempt = ballot;
@@ -82,7 +82,7 @@ static void on_write_dead(struct sherd_turn *t)
         sherd_op_finish(t, SHERD_BAD_ARGUMENT);
     } else if (w->reason == SHERD_REASON_CLOCK || !sherd_op_raise_above(t, w->max)) {
         sherd_op_finish(t, SHERD_CLOCK);
-    } else if (w->reason == SHERD_REASON_UNDECIDED && !w->at_promise) {
+    } else if (w->reason == SHERD_REASON_UNDECIDED) {
         /* Others left too much undecided: finish that first. */
         sherd_op_wait(t, SHERD_PHASE_PROMISING, sherd_op_backoff_us(t));
     } else if (w->stale) {
@@ -94,11 +94,20 @@ static void on_write_dead(struct sherd_turn *t)
     }
 }
 
+void sherd_op_part_rounds(struct sherd_operation *op)
+{
+    bool parted =
+        op->writer.state == SHERD_WRITER_ABORTING || op->writer.state == SHERD_WRITER_COMMITTING;
+
+    if (parted && op->round == op->prepare_round) op->round++;
+}
+
 void sherd_op_on_write(struct sherd_turn *t)
 {
     struct sherd_operation *op = t->op;
     const struct sherd_writer *w = &op->writer;
 
+    sherd_op_part_rounds(op);
     op->phase_due_us = w->due_us;
     if (sherd_writer_is_complete(w)) {
         op->commit_ballot = w->ballot;

@@ -88,12 +88,14 @@ static uint8_t undecided_count(const struct step *s)
     return count;
 }
 
+/* What finishes others' attempts makes room in the end, so it may pass the limit that they reached.
+ */
 static bool is_crowded(const struct step *s)
 {
-    bool exempt = sherd_ballot_equal(s->r->ballot, s->record->promised);
+    bool finishes = (s->r->flags & SHERD_ONE_SHOT) != 0;
 
-    return s->record->count >= SHERD_ENTRIES_MAX - 1 ||
-           (!exempt && undecided_count(s) >= SHERD_UNDECIDED_MAX);
+    if (finishes) return s->record->count >= SHERD_ENTRIES_MAX;
+    return s->record->count >= SHERD_ENTRIES_MAX - 1 || undecided_count(s) >= SHERD_UNDECIDED_MAX;
 }
 
 /* Whether the newest entry is what a conditional PREPARE expects. Expiry is judged by the ballot's
@@ -104,7 +106,10 @@ static bool meets_expect(const struct step *s)
     uint64_t at_ms = sherd_clock_wall_ms(s->r->ballot.clock);
 
     if (!e || sherd_meta_is_absent(&e->meta, at_ms)) return sherd_ballot_is_zero(s->r->expect);
-    return sherd_ballot_equal(e->version, s->r->expect);
+    /* Nor is it in the way to have missed what is expected: whoever holds a write above it says so,
+     * and a key that is updated without pause would leave this node behind for ever. */
+    return sherd_ballot_equal(e->version, s->r->expect) ||
+           sherd_ballot_compare(e->ballot, s->r->expect) < 0;
 }
 
 static struct sherd_entry entry_of_request(const struct sherd_request *r)
@@ -138,8 +143,7 @@ static struct sherd_entry *put(struct step *s)
     return &record->entries[at];
 }
 
-static void drop_if(struct step *s,
-                    bool (*test)(const struct step *, const struct sherd_entry *))
+static void drop_if(struct step *s, bool (*test)(const struct step *, const struct sherd_entry *))
 {
     uint8_t kept = 0;
 
@@ -181,8 +185,7 @@ static bool is_spare(const struct step *s, const struct sherd_entry *e)
 {
     if (e->committed || !is_below(s, e)) return false;
     if ((s->r->meta.flags & SHERD_META_RUN) && is_within_run(s, e)) return true;
-    return !(e->meta.flags & SHERD_META_RUN) &&
-           sherd_ballot_compare(e->ballot, s->r->expect) > 0;
+    return !(e->meta.flags & SHERD_META_RUN) && sherd_ballot_compare(e->ballot, s->r->expect) > 0;
 }
 
 static void on_prepare(struct step *s)
@@ -204,14 +207,15 @@ static void on_prepare(struct step *s)
         nack(s, SHERD_REASON_BALLOT);
         return;
     }
-    bool at_promise = (s->r->flags & SHERD_ONE_SHOT) != 0;
-    if (at_promise && (s->r->flags & SHERD_WITH_EXPECT) && is_crowded(s)) drop_if(s, is_spare);
-    if (!at_promise && (s->r->flags & SHERD_WITH_EXPECT) && !meets_expect(s))
+    bool finishes = (s->r->flags & SHERD_ONE_SHOT) != 0;
+    bool has_expect = (s->r->flags & SHERD_WITH_EXPECT) != 0;
+    if (finishes && has_expect && s->env->room) drop_if(s, is_spare); /* then there is a place */
+    if (!finishes && has_expect && !meets_expect(s))
         nack_for_good(s, SHERD_REASON_VERSION);
     else if (is_crowded(s))
         nack_for_good(s, SHERD_REASON_UNDECIDED);
     else if (!s->env->room)
-        nack_for_good(s, SHERD_REASON_FULL);
+        nack(s, SHERD_REASON_FULL); /* no record either: there is no room for that */
     else
         put(s);
 }
@@ -309,7 +313,9 @@ static void on_commit(struct step *s)
         s->change->repair_me = true;
     if (e && s->r->acked != 0 && (s->env->holders & ~s->r->acked) != 0)
         s->change->repair_others = true;
-    drop_if(s, is_below);
+    /* Who lacks b keeps what is below until it gets b: with neither, it would count against an
+     * older value in a read that other nodes answered earlier. */
+    if (e) drop_if(s, is_below);
     tidy_bounds(s);
 }
 
@@ -329,13 +335,18 @@ static void on_abort(struct step *s)
     bool exposed = stays || may_have_been_read(s, e, b) ||
                    sherd_ballot_compare(sherd_record_promised(s->record, s->env->floor), b) > 0;
 
+    if (!e && sherd_ballot_is_ahead(b, s->env->wall_ms)) {
+        nack(s, SHERD_REASON_CLOCK); /* kept, it would shut out every clock that is right */
+        return;
+    }
     s->answer->kind = SHERD_ABORTED;
     if (exposed) s->answer->flags |= SHERD_ANSWER_EXPOSED;
     if (sherd_ballot_compare(b, s->record->refused) > 0) {
         s->record->refused = b;
         s->change->bounds = true;
     }
-    /* What never was complete is needed by nobody: whoever is finishing it has its shards already. */
+    /* What never was complete is needed by nobody: whoever is finishing it has its shards already.
+     */
     if (e && !stays && (!exposed || (s->r->flags & SHERD_OUTVOTED))) drop_if(s, is_ballot);
 }
 
@@ -360,6 +371,31 @@ static void on_forget(struct step *s)
     s->record->promised = s->record->refused = SHERD_BALLOT_ZERO;
 }
 
+static bool is_up_to(const struct step *s, const struct sherd_entry *e)
+{
+    return sherd_ballot_compare(e->ballot, s->r->ballot) <= 0;
+}
+
+/* Puts what an INSERT brings in the place of what it makes obsolete: a broken copy of the same, and
+ * everything below once it is known to be complete. */
+static void replace(struct step *s, bool committed)
+{
+    bool (*goes)(const struct step *, const struct sherd_entry *) =
+        committed ? is_up_to : is_ballot;
+    uint8_t stay = 0;
+
+    for (uint8_t i = 0; i < s->record->count; i++)
+        stay = (uint8_t)(stay + !goes(s, &s->record->entries[i]));
+    if (stay >= SHERD_ENTRIES_MAX) {
+        nack(s, SHERD_REASON_UNDECIDED);
+        return;
+    }
+    drop_if(s, goes);
+    put(s)->committed = committed;
+    s->change->put_committed = committed;
+    if (committed) tidy_bounds(s);
+}
+
 /* A rebuilt shard goes in beneath newer undecided writes; what is older than a committed entry is
  * not needed. The floor does not matter: that this version stands is a fact, not a proposal. */
 static void on_insert(struct step *s)
@@ -373,42 +409,10 @@ static void on_insert(struct step *s)
         return;
     }
     if (!e && sherd_ballot_compare(s->r->ballot, newest_committed(s)) <= 0) return;
-    if (!s->env->room) {
+    if (!s->env->room)
         nack(s, SHERD_REASON_FULL);
-        return;
-    }
-    if (e) { /* held, but its shard is gone or broken: replace it */
-        committed = committed || e->committed;
-        drop_if(s, is_ballot);
-    } else if (s->record->count >= SHERD_ENTRIES_MAX) {
-        nack(s, SHERD_REASON_UNDECIDED);
-        return;
-    }
-    put(s)->committed = committed;
-    s->change->put_committed = committed;
-}
-
-/* Removes what a freshly inserted committed entry makes obsolete, by the indices as loaded. */
-static void drop_below_insert(struct step *s)
-{
-    uint8_t index = 0;
-
-    for (uint8_t i = 0; i < s->record->count; i++) {
-        struct sherd_entry *e = &s->record->entries[i];
-        bool is_new = sherd_ballot_equal(e->ballot, s->r->ballot);
-        if (is_new) break;
-        while (s->change->dropped >> index & 1)
-            index++;
-        s->change->dropped |= (uint16_t)(1u << index++);
-    }
-    for (uint8_t i = 0; i < s->record->count; i++) {
-        if (!sherd_ballot_equal(s->record->entries[i].ballot, s->r->ballot)) continue;
-        memmove(s->record->entries, &s->record->entries[i],
-                (size_t)(s->record->count - i) * sizeof(s->record->entries[0]));
-        s->record->count = (uint8_t)(s->record->count - i);
-        break;
-    }
-    tidy_bounds(s);
+    else
+        replace(s, committed || (e && e->committed));
 }
 
 void sherd_participant_step(const struct sherd_participant_env *env, const struct sherd_request *r,
@@ -431,10 +435,7 @@ void sherd_participant_step(const struct sherd_participant_env *env, const struc
     case SHERD_COMMIT: on_commit(&s); break;
     case SHERD_ABORT: on_abort(&s); break;
     case SHERD_FORGET: on_forget(&s); break;
-    case SHERD_INSERT:
-        on_insert(&s);
-        if (change->put_committed) drop_below_insert(&s);
-        break;
+    case SHERD_INSERT: on_insert(&s); break;
     default: nack(&s, SHERD_REASON_BAD); break;
     }
 }

@@ -13,8 +13,8 @@ enum sherd_meta_flags {
     SHERD_META_TOMBSTONE = 1,   /* the key has no value: no shards, one copy is enough */
     SHERD_META_CONDITIONAL = 2, /* PREPAREd with `expect`: counts against f, not q */
     SHERD_META_LOST = 4, /* a value stood here and cannot be rebuilt: no shards, as a tombstone */
-    SHERD_META_RUN = 8, /* stands for others of its version below it, which the node may have held: see
-                           choose.h */
+    SHERD_META_RUN = 8,  /* stands for others of its version below it, which the node may have held:
+                            see  choose.h */
 };
 
 /* What is known of a value beside its bytes; the same on every holder. */

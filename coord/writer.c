@@ -17,10 +17,14 @@ static void end(struct sherd_writer *w, enum sherd_writer_verdict verdict)
     w->due_us = UINT64_MAX;
 }
 
-/* Nobody will ever find k shards of it, whatever is lost later (PROTOCOL 3.3). */
+/* Nobody will ever find enough of it to finish it, whatever is lost later (PROTOCOL 3.3): k shards,
+ * but of what has no bytes, now or once it has expired, a single copy. */
 static bool is_proved_dead(const struct sherd_writer *w)
 {
-    return sherd_slots_count(w->holders & ~w->dead) < w->quorum.k;
+    bool has_bytes =
+        (w->meta.flags & (SHERD_META_TOMBSTONE | SHERD_META_LOST)) == 0 && w->meta.expires_ms == 0;
+
+    return sherd_slots_count(w->holders & ~w->dead) < (has_bytes ? w->quorum.k : 1);
 }
 
 /* How many losses of state a conditional entry survives before its COMMIT has arrived is less than
@@ -83,16 +87,30 @@ void sherd_writer_start(struct sherd_writer *w, const struct sherd_env *env,
     w->acked = w->refusing = w->dead = w->stale = w->abort_stale = w->confirmed = 0;
     w->sealing = w->outvoted = false;
     w->reason = SHERD_REASON_NONE;
+    w->full = w->ahead = 0;
     w->max = SHERD_BALLOT_ZERO;
     w->due_us = w->abort_at_us > env->now_us ? w->abort_at_us : env->now_us + 1;
     sherd_effects_send(out, SHERD_PREPARE, w->holders, 0);
 }
 
-/* FULL and VERSION say more to the caller than "a higher ballot". */
-static void note_reason(struct sherd_writer *w, uint8_t reason)
+static void note_reason(struct sherd_writer *w, uint32_t bit, uint8_t reason)
 {
-    if (w->reason == SHERD_REASON_NONE || w->reason == SHERD_REASON_BALLOT) w->reason = reason;
-    if (reason == SHERD_REASON_FULL || reason == SHERD_REASON_CLOCK) w->reason = reason;
+    if (reason == SHERD_REASON_FULL)
+        w->full |= bit;
+    else if (reason == SHERD_REASON_CLOCK)
+        w->ahead |= bit;
+    else if (w->reason == SHERD_REASON_NONE || w->reason == SHERD_REASON_BALLOT)
+        w->reason = reason; /* VERSION says more than "a higher ballot" */
+}
+
+/* One full node, or one with a wrong clock, does not end the operation; so many that no attempt
+ * could succeed do. */
+static void judge_reason(struct sherd_writer *w)
+{
+    uint8_t spare = (uint8_t)(w->quorum.n - need_of(w));
+
+    if (sherd_slots_count(w->full & w->voters) > spare) w->reason = SHERD_REASON_FULL;
+    if (sherd_slots_count(w->ahead & w->voters) > spare) w->reason = SHERD_REASON_CLOCK;
 }
 
 static void on_prepare_answer(struct sherd_writer *w, uint32_t bit, const struct sherd_answer *a)
@@ -102,7 +120,8 @@ static void on_prepare_answer(struct sherd_writer *w, uint32_t bit, const struct
         w->acked |= bit & ~w->dead;
     } else if (a->kind == SHERD_NACK) {
         w->max = sherd_ballot_max(w->max, a->max);
-        note_reason(w, a->reason);
+        note_reason(w, bit, a->reason);
+        judge_reason(w);
         w->refusing |= bit;
         w->dead |= bit; /* it never held this ballot, and never will: PROTOCOL 2, at most once */
     } else if (a->kind == SHERD_STALE) {
@@ -145,6 +164,12 @@ void sherd_writer_answer(struct sherd_writer *w, uint8_t slot, const struct sher
     case SHERD_WRITER_DONE: return;
     }
     look(w, env, out);
+}
+
+void sherd_writer_late(struct sherd_writer *w, uint8_t slot, const struct sherd_answer *a)
+{
+    on_prepare_answer(w, sherd_slot(slot) & w->holders, a);
+    if (w->state == SHERD_WRITER_ABORTING && is_proved_dead(w)) end(w, SHERD_WRITER_DEAD);
 }
 
 void sherd_writer_gone(struct sherd_writer *w, uint32_t slots, bool unsent,

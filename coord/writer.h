@@ -36,7 +36,7 @@ struct sherd_writer {
     struct sherd_ballot ballot, version, expect;
     struct sherd_meta meta;
     bool conditional;  /* PREPARE with expect: needs f ACKs */
-    bool at_promise;   /* the ballot was promised by a quorum before; `expect` is the ballot chosen */
+    bool finishes;     /* the proposal of a Finish; `expect` is the ballot that it chose */
     bool from_reserve; /* a delete or a Finish */
     struct sherd_quorum quorum;
     uint32_t voters, holders; /* of the epoch; every holder gets the PREPARE */
@@ -50,6 +50,7 @@ struct sherd_writer {
     uint32_t stale;          /* answered STALE to the PREPARE */
     uint32_t abort_stale;    /* answered STALE to the ABORT: proves nothing */
     uint32_t confirmed;      /* answered the COMMIT */
+    uint32_t full, ahead;    /* refused for want of room, for their clock */
     bool sealing;            /* some STALE was only for an epoch that is not live yet */
     bool outvoted;           /* ABORTING: so many voters refused it that it never was complete */
     uint8_t reason;          /* of the most telling NACK: enum sherd_reason */
@@ -61,10 +62,12 @@ struct sherd_writer {
 void sherd_writer_start(struct sherd_writer *w, const struct sherd_env *env,
                         struct sherd_effects *out);
 
-/* An answer to the PREPARE, the ABORT or the COMMIT, whichever is current; the parent has dropped
- * answers of earlier rounds. */
+/* An answer to what was sent last: the PREPARE, the ABORT or the COMMIT. */
 void sherd_writer_answer(struct sherd_writer *w, uint8_t slot, const struct sherd_answer *a,
                          const struct sherd_env *env, struct sherd_effects *out);
+
+/* An answer to the PREPARE that comes only after the ABORT or the COMMIT was sent. */
+void sherd_writer_late(struct sherd_writer *w, uint8_t slot, const struct sherd_answer *a);
 
 /* `slots` will not answer the current round. `unsent`: the request never left this process. */
 void sherd_writer_gone(struct sherd_writer *w, uint32_t slots, bool unsent,
