@@ -97,6 +97,16 @@ static bool all_answered(const struct sherd_reader *r)
     return (r->asked & ~r->answered & ~r->failed) == 0;
 }
 
+/* Fewer answers than a read quorum cannot say more than "wait"; those that are on their way may. */
+static bool is_quorum_coming(const struct sherd_reader *r)
+{
+    uint32_t voters = r->partition->voters;
+    uint8_t need = sherd_partition_quorum(r->partition, r->k).r;
+
+    return sherd_slots_count(r->answers.heard & voters) < need &&
+           sherd_slots_count(r->asked & ~r->failed & voters) >= need && !all_answered(r);
+}
+
 /* Looks at what the answers say, and asks for more where they do not say enough. */
 static void look(struct sherd_reader *r, const struct sherd_env *env, struct sherd_effects *out)
 {
@@ -112,7 +122,7 @@ static void look(struct sherd_reader *r, const struct sherd_env *env, struct she
         end(r, SHERD_READER_AGAIN); /* a newer write is in flight */
         return;
     }
-    if (ask_the_rest(r, out)) return;
+    if (is_quorum_coming(r) || ask_the_rest(r, out)) return;
     if (!all_answered(r) && r->choice.verdict == SHERD_CHOICE_POSSIBLE &&
         r->due_us > env->now_us + GRACE_US)
         r->due_us = env->now_us + GRACE_US;

@@ -92,17 +92,19 @@ static void list_keys(struct sherd_service *s, const struct sherd_request *r, ui
     a->flags |= SHERD_ANSWER_END;
 }
 
-static bool is_undecided(const struct sherd_record *record)
+/* Whether the entry that was noted is still undecided. A newer one of the key has a place of its
+ * own in the queue: finishing it too early would only disturb its writer. */
+static bool is_meant(const struct sherd_record *record, struct sherd_ballot ballot)
 {
+    if (sherd_ballot_is_zero(ballot)) return true;
     for (uint8_t i = 0; i < record->count; i++)
-        if (!record->entries[i].committed) return true;
+        if (!record->entries[i].committed && sherd_ballot_equal(record->entries[i].ballot, ballot))
+            return true;
     return false;
 }
 
-/* Puts the keys with this hash on the page; `only_undecided`: those that have such an entry.
- * Returns how many. */
-static unsigned put_keys_of(struct sherd_service *s, const struct sherd_queue_item *item,
-                            bool only_undecided)
+/* Puts the keys with this hash that are meant on the page. Returns how many. */
+static unsigned put_keys_of(struct sherd_service *s, const struct sherd_queue_item *item)
 {
     static const uint8_t past[] = {0xff};
     struct sherd_store_key cursor =
@@ -119,7 +121,7 @@ static unsigned put_keys_of(struct sherd_service *s, const struct sherd_queue_it
         };
     while (s->store->ops->next(s->store, item->partition, &cursor, &key, &record) &&
            key.hash <= item->hash) {
-        if (key.hash == item->hash && (!only_undecided || is_undecided(&record))) {
+        if (key.hash == item->hash && is_meant(&record, item->ballot)) {
             put_item(s, key.key, NULL, 0);
             found++;
         }
@@ -128,8 +130,8 @@ static unsigned put_keys_of(struct sherd_service *s, const struct sherd_queue_it
     return found;
 }
 
-static void list_queue(struct sherd_service *s, struct sherd_queue *q, bool only_undecided,
-                       uint32_t limit, struct sherd_answer *a)
+static void list_queue(struct sherd_service *s, struct sherd_queue *q, uint32_t limit,
+                       struct sherd_answer *a)
 {
     struct sherd_queue_item item;
 
@@ -138,7 +140,7 @@ static void list_queue(struct sherd_service *s, struct sherd_queue *q, bool only
             a->flags |= SHERD_ANSWER_END;
             return;
         }
-        if (put_keys_of(s, &item, only_undecided) > 0 && only_undecided) {
+        if (put_keys_of(s, &item) > 0 && !sherd_ballot_is_zero(item.ballot)) {
             item.due_ms = s->now_ms + UNDECIDED_AGAIN_MS; /* until it is decided */
             sherd_queue_push(q, item);
         }
@@ -154,9 +156,9 @@ void sherd_service_list(struct sherd_service *s, const struct sherd_request *r,
     s->page.size = 0;
     switch (r->what) {
     case SHERD_LIST_KEYS: list_keys(s, r, limit, a); break;
-    case SHERD_LIST_UNDECIDED: list_queue(s, &s->undecided, true, limit, a); break;
-    case SHERD_LIST_REPAIR: list_queue(s, &s->repair, false, limit, a); break;
-    default: list_queue(s, &s->dead, false, limit, a); break;
+    case SHERD_LIST_UNDECIDED: list_queue(s, &s->undecided, limit, a); break;
+    case SHERD_LIST_REPAIR: list_queue(s, &s->repair, limit, a); break;
+    default: list_queue(s, &s->dead, limit, a); break;
     }
     a->epoch = r->partition < s->partitions.count ? s->states[r->partition].epoch : 0;
     a->body = (struct sherd_bytes){s->page.data, s->page.size};

@@ -1,4 +1,5 @@
-/* queue.h - keys to look at later: a bounded FIFO of (due time, partition, hash of the key).
+/* queue.h - keys to look at later: a bounded FIFO of (due time, partition, hash of the key,
+ * ballot).
  *
  * Keys themselves are not copied: two keys with one hash are both looked at, which does no harm. */
 #ifndef SHERD_SERVER_QUEUE_H
@@ -8,9 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "coord/ballot.h"
+
 struct sherd_queue_item {
     uint64_t due_ms; /* monotonic */
     uint64_t hash;
+    struct sherd_ballot ballot; /* of the entry that is meant; zero: whatever is there */
     uint16_t partition;
 };
 

@@ -9,6 +9,7 @@
 #include "server/service_parts.h"
 
 enum {
+    REPLY_BYTES_MAX = 8 << 20,     /* many small requests for large answers get no more at once */
     REPAIR_ME_AFTER_MS = 200,      /* the PREPARE may still be on its way */
     REPAIR_OTHERS_AFTER_MS = 1000, /* ... or the slow node's ACK */
 };
@@ -21,7 +22,8 @@ void sherd_service_answer(struct sherd_service *s, const struct sherd_request *r
     a->id = r->id;
     a->slot = r->slot;
     a->map_version = s->partitions.version;
-    if (sherd_router_add_answer(reply, a, framed) < 0) s->counters.answers_dropped++;
+    if (reply->buffer.size > REPLY_BYTES_MAX || sherd_router_add_answer(reply, a, framed) < 0)
+        s->counters.answers_dropped++;
 }
 
 static void count_stale(struct sherd_service *s, enum sherd_reason reason)
@@ -63,9 +65,9 @@ static void answer_small(struct sherd_service *s, const struct sherd_request *r,
 }
 
 static void later(struct sherd_service *s, struct sherd_queue *q, const struct sherd_store_key *key,
-                  uint64_t due_ms)
+                  struct sherd_ballot ballot, uint64_t due_ms)
 {
-    struct sherd_queue_item item = {due_ms, key->hash, key->partition};
+    struct sherd_queue_item item = {due_ms, key->hash, ballot, key->partition};
 
     /* What does not fit is found by a pass over the whole partition. */
     if (!sherd_queue_push(q, item))
@@ -80,12 +82,13 @@ static void note_follow_ups(struct sherd_service *s, const struct sherd_request 
     const struct sherd_partition_state *state = &s->states[key->partition];
 
     if (change->put && !change->put_committed)
-        later(s, &s->undecided, key,
+        later(s, &s->undecided, key, r->ballot,
               s->now_ms + SHERD_SWEEP_AFTER_MS + state->slot * SHERD_SWEEP_PER_SLOT_MS);
-    if (change->repair_me) later(s, &s->repair, key, s->now_ms + REPAIR_ME_AFTER_MS);
+    if (change->repair_me)
+        later(s, &s->repair, key, SHERD_BALLOT_ZERO, s->now_ms + REPAIR_ME_AFTER_MS);
     /* One holder is enough: the lowest that is known to have it. */
     if (change->repair_others && sherd_slots_first(r->acked) == state->slot)
-        later(s, &s->repair, key, s->now_ms + REPAIR_OTHERS_AFTER_MS);
+        later(s, &s->repair, key, SHERD_BALLOT_ZERO, s->now_ms + REPAIR_OTHERS_AFTER_MS);
 }
 
 static bool has_room(struct sherd_service *s, const struct sherd_request *r)

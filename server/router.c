@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_BYTES = 4096, SEND_HWM = 10000, LINGER_MS = 200 };
+enum { FIRST_BYTES = 4096, SEND_HWM = 1000, LINGER_MS = 200 };
 
 static void drop_frames(struct sherd_router_message *m)
 {

@@ -53,7 +53,8 @@ struct sherd_store_ops {
     zmq_msg_t *(*frame)(struct sherd_store *s, void *handle);
 
     /* Whether a shard of this size fits below bytes_max, or below the part of it that is not
-     * reserved for deletes, ABORTs and Finish. */
+     * reserved for deletes, ABORTs and Finish. A delete (no shard, from the reserve) may pass
+     * bytes_max by an eighth: a full store can always be emptied. */
     bool (*has_room)(const struct sherd_store *s, size_t key_size, size_t shard_size,
                      bool use_reserve);
 

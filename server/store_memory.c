@@ -273,6 +273,11 @@ static bool memory_has_room(const struct sherd_store *s, size_t key_size, size_t
     uint64_t need = 2 * (SHERD_CELL_HEADER_BYTES_MAX + key_size + ROUNDING_BYTES_MAX) + shard_size +
                     SHERD_CELL_ZMQ_BYTES + m->table_bytes_max;
 
+    /* A delete replaces what it deletes: a full store can always be emptied. */
+    if (use_reserve && shard_size == 0) {
+        need -= m->table_bytes_max;
+        limit += limit / RESERVE_PART;
+    }
     if (!use_reserve) limit -= reserve < RESERVE_BYTES_MAX ? reserve : RESERVE_BYTES_MAX;
     return m->stats.bytes + need <= limit;
 }

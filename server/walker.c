@@ -5,7 +5,7 @@
 #include "server/service_parts.h"
 
 enum {
-    WALK_RECORDS = 2000,      /* each tick: 20 000 a second */
+    WALK_RECORDS = 500,       /* each tick: 5 000 a second */
     WALK_PAUSE_MS = 5000,     /* after each whole walk: what it found is being worked on */
     EXPIRED_GRACE_MS = 60000, /* clocks of readers may differ that much */
 };
@@ -54,14 +54,16 @@ static void visit(struct sherd_service *s, const struct sherd_store_key *key,
     struct sherd_change change = {0};
 
     strip_expired(s, key, record);
-    if (sherd_record_tidy(record, state->floor)) {
+    if (sherd_record_tidy(record, sherd_service_raise_floor(s, key->partition))) {
         change.bounds = true;
         s->store->ops->apply(s->store, key, record, &change, NULL);
     }
     /* One holder leads the round: the lowest slot (the background checks that it votes). */
     if (state->clean && is_forgettable(s, record) && state->holders != 0 &&
         sherd_slots_first(state->holders) == state->slot)
-        sherd_queue_push(&s->dead, (struct sherd_queue_item){s->now_ms, key->hash, key->partition});
+        sherd_queue_push(&s->dead, (struct sherd_queue_item){.due_ms = s->now_ms,
+                                                             .hash = key->hash,
+                                                             .partition = key->partition});
 }
 
 void sherd_service_walk(struct sherd_service *s)

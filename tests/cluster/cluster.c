@@ -330,10 +330,13 @@ bool cluster_node_stats(struct cluster *c, unsigned node, struct cluster_node_st
 
 uint64_t cluster_refused(struct cluster *c, unsigned node, const char *name)
 {
-    json_t *object = ask(c, node);
+    json_t *object = NULL;
     const json_t *counters, *refused;
     uint64_t count;
 
+    /* Once more: a node that many strangers talked to has forgotten our session. */
+    for (unsigned i = 0; i < 3 && object == NULL; i++)
+        object = ask(c, node);
     if (object == NULL) test_fail("node %u does not answer", node);
     counters = json_object_get(object, "counters");
     refused = json_object_get(counters, "refused");

@@ -46,10 +46,12 @@ static const struct row {
     {"a tombstone is no value",                "T5+ C5+ E60+",        "5c6", false},
     {"a ninth undecided entry",                "P1+ P2+ P3+ P4+ P5+ P6+ P7+ P8+ P9u", "12345678", false},
     {"... but for a Finish",                   "P1+ P2+ P3+ P4+ P5+ P6+ P7+ P8+ p9+", "123456789", false},
-    {"a full store",                           "P5f P5b Rs",          "",   true},
+    {"a full store keeps nothing of it",       "P5f Rs",              "",   true},
+    {"who missed what is expected may ACK",    "P3+ C3+ E75+",        "3c7", false},
+    {"... but not who holds something above",  "P3+ C3+ P6+ E75v",    "3c6", false},
     {"INSERT beneath an undecided one",        "P7+ I5+",             "5c7", false},
     {"INSERT of what is overtaken",            "P7+ C7+ I5+",         "7c", false},
-    {"INSERT drops what it makes old",         "P3+ P7+ I5+ C7+",     "7c", false},
+    {"INSERT drops what it makes old",         "P3+ P7+ I5+",         "5c7", false},
     {"INSERT of what is prepared here",        "P5+ I5+",             "5c", false},
     {"a settled tombstone is forgotten",       "T5+ C5+ F5+",         "",   false},
     {"... not when something is above it",     "T5+ C5+ P6+ F5+",     "5c6", false},
@@ -147,6 +149,21 @@ static void a_ballot_far_ahead_is_refused_and_not_kept(void **state)
     assert_int_equal(answer.flags, 0); /* no voter here */
 }
 
+static void an_abort_far_ahead_shuts_nobody_out(void **state)
+{
+    struct sherd_record record = {0};
+    struct sherd_participant_env env = {.wall_ms = 100, .room = true};
+    struct sherd_request r = request_of("A5");
+    struct sherd_change change;
+    struct sherd_answer answer;
+
+    (void)state;
+    r.ballot.clock = (uint64_t)(100 + SHERD_CLOCK_AHEAD_MAX_MS + 1) << 16;
+    sherd_participant_step(&env, &r, &record, &change, &answer);
+    assert_int_equal(answer.reason, SHERD_REASON_CLOCK);
+    assert_false(change.bounds);
+}
+
 static void one_ballot_with_two_values_is_refused(void **state)
 {
     struct sherd_record record = {0};
@@ -183,7 +200,7 @@ static void expiry_is_judged_by_the_ballot(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[LEN(rows) + 3] = {0};
+    struct CMUnitTest tests[LEN(rows) + 4] = {0};
 
     for (size_t i = 0; i < LEN(rows); i++)
         tests[i] = (struct CMUnitTest){.name = rows[i].name,
@@ -194,5 +211,6 @@ int main(void)
     tests[LEN(rows) + 1] =
         (struct CMUnitTest)cmocka_unit_test(one_ballot_with_two_values_is_refused);
     tests[LEN(rows) + 2] = (struct CMUnitTest)cmocka_unit_test(expiry_is_judged_by_the_ballot);
+    tests[LEN(rows) + 3] = (struct CMUnitTest)cmocka_unit_test(an_abort_far_ahead_shuts_nobody_out);
     return cmocka_run_group_tests_name("participant", tests, NULL, NULL);
 }

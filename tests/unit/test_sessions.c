@@ -61,8 +61,9 @@ static void queue_is_bounded_and_in_order(void **state)
     (void)state;
     for (uint64_t round = 0; round < 3; round++) { /* the ring wraps */
         for (uint64_t i = 0; i < 1000; i++)
-            assert_true(sherd_queue_push(&q, (struct sherd_queue_item){i, i * 3, 1}));
-        assert_false(sherd_queue_push(&q, (struct sherd_queue_item){0, 0, 0}));
+            assert_true(
+                sherd_queue_push(&q, (struct sherd_queue_item){.due_ms = i, .hash = i * 3}));
+        assert_false(sherd_queue_push(&q, (struct sherd_queue_item){.due_ms = 0}));
         assert_false(q.count != 1000);
         for (uint64_t i = 0; i < 700; i++) {
             assert_true(sherd_queue_pop_due(&q, 699, &item));

@@ -50,7 +50,8 @@ static const struct row {
     {"... and waits for the COMMIT",       3, 1, true,  "AAA",        "p...c",      "running",  0},
     {"... until q have it",                3, 1, true,  "AAAAA",      "p...c..",    "complete", 0},
     {"4+2 does not wait for it",           6, 4, true,  "AAAAAA",     "p......c",   "complete", 0},
-    {"FULL is remembered",                 6, 4, false, "NF--B",      "p..a.",      "dead", SHERD_REASON_FULL},
+    {"FULL of more than n-q is final",     6, 4, false, "FF--B",      "p..a.",      "dead", SHERD_REASON_FULL},
+    {"... of one is not",                  6, 4, false, "NF--B",      "p..a.",      "dead", SHERD_REASON_BALLOT},
     {"one slot's NACKs count once",        6, 4, false, "N-----N-----N", "p...",    "running",  0},
 };
 /* clang-format on */
