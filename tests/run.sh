@@ -7,7 +7,7 @@
 #   tests/run.sh --help
 #
 # Stages, each in its build/<preset>: dev (address and undefined sanitizers; every test), release
-# (-O2; compiled), tsan (thread sanitizer; tests labelled tsan: what has threads), clang
+# (-O2; the simulator's schedules), tsan (thread sanitizer; tests labelled tsan: what has threads), clang
 # (compiled). A stage that fails does not stop the next. Missing packages are installed first.
 #
 # An acceptance script finds the binaries in $SHERD_BUILD: build/release, or another preset that it
@@ -149,7 +149,7 @@ mkdir -p build || exit 2
 step dependencies conf/install-deps.sh --tests || finish
 [ $acceptance = no ] || run_acceptance "$issue" "$letter"
 if build dev; then tests dev --no-tests=error; fi
-build release
+if build release; then tests release -L '^sim$'; fi
 if build tsan; then tests tsan -L '^tsan$'; fi
 build clang
 finish
