@@ -195,7 +195,7 @@ struct sherd_map *fake_map(uint16_t partitions, uint16_t node_count)
         p->open[0] = (struct sherd_epoch){.epoch = 1, .voters = 7};
         for (unsigned slot = 0; slot < SHERD_SLOTS_MAX; slot++) {
             bool held = slot < 3;
-            p->node[slot] = held ? (uint16_t)((i + slot) % node_count) : (uint16_t)SHERD_NO_NODE;
+            p->node[slot] = (uint16_t)(held ? (i + slot) % node_count : SHERD_NO_NODE);
             p->incarnation[slot] = held ? 10u * i + slot + 1 : 0;
             p->open[0].node[slot] = p->node[slot];
             p->open[0].incarnation[slot] = p->incarnation[slot];
