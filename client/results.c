@@ -54,6 +54,7 @@ static void fill_written(struct sherd_run *run, struct sherd_op *op)
 {
     op->result.version = sherd_version_of(run->op.version);
     op->result.expires_ms = run->op.meta.expires_ms;
+    op->size = run->op.meta.size;
     op->shards_held = sherd_slots_count(run->op.held);
     op->shards_total = (uint8_t)(run->op.map->k + run->op.map->m);
     if (op->kind != SHERD_OP_INCREMENT) return;
