@@ -11,6 +11,7 @@
 #include "client/cli/health.h"
 #include "client/cli/layout.h"
 #include "client/cli/local.h"
+#include "client/cli/registry.h"
 
 enum { START_MS_MAX = 30000, ASK_MS = 500, PAUSE_MS = 20, DRAIN_MS = 5000, KILL_MS = 5000 };
 
@@ -162,13 +163,17 @@ static int print_up(const struct cli *cli, const struct cli_place *place)
 {
     const struct cli_options *o = &cli->options;
     unsigned long long first = o->base_port, last = o->base_port + o->nodes - 1;
+    char nodes[CLI_COUNT_TEXT];
 
     if (cli->options.json)
-        return cli_print_json(json_pack("{s:s, s:s, s:s, s:i, s:s, s:i}", "outcome", "OK", "dir",
-                                        place->dir, "conf", place->conf, "nodes", (int)o->nodes,
-                                        "code", o->code, "base_port", (int)o->base_port));
-    printf("%llu nodes at %s on ports %llu to %llu; files and logs in %s\n",
-           (unsigned long long)o->nodes, o->code, first, last, place->dir);
+        return cli_print_json(json_pack("{s:s, s:o, s:o, s:i, s:s, s:i, s:i, s:i}", "outcome", "OK",
+                                        "dir", cli_json_text(place->dir), "conf",
+                                        cli_json_text(place->conf), "nodes", (int)o->nodes, "code",
+                                        o->code, "base_port", (int)first, "keeper_node", 0,
+                                        "keeper_port", (int)last + 1));
+    printf("%s at %s on ports %llu to %llu; node 0 carries the keeper, on port %llu\n"
+           "files and logs in %s\n",
+           cli_show_count(nodes, o->nodes, "node"), o->code, first, last, last + 1, place->dir);
     return CLI_OK;
 }
 
@@ -192,6 +197,7 @@ static int run_down(struct cli *cli)
 {
     struct local local;
     int code = open_local(cli, &local);
+    char nodes[CLI_COUNT_TEXT];
     unsigned count, running;
 
     if (code != 0) return code;
@@ -202,10 +208,10 @@ static int run_down(struct cli *cli)
         return cli_fail(cli, CLI_ENVIRONMENT, "some servers in %s do not end", local.place.dir);
     cli_layout_remove(&local.place, count);
     if (cli->options.json)
-        return cli_print_json(json_pack("{s:s, s:s, s:i}", "outcome", "OK", "dir", local.place.dir,
-                                        "stopped", (int)running));
-    printf("%u nodes stopped; their data was in memory and is gone, the logs stay in %s\n", running,
-           local.place.dir);
+        return cli_print_json(json_pack("{s:s, s:o, s:i}", "outcome", "OK", "dir",
+                                        cli_json_text(local.place.dir), "stopped", (int)running));
+    printf("%s stopped; the data was in memory and is gone, the logs stay in %s\n",
+           cli_show_count(nodes, running, "node"), local.place.dir);
     return CLI_OK;
 }
 
@@ -312,7 +318,8 @@ static json_t *json_of_local(const struct local *local)
     for (unsigned i = 0; i < local->conf.node_count; i++)
         json_array_append_new(nodes, json_of_node(local, i));
     snprintf(code, sizeof(code), "%u+%u", local->conf.k, local->conf.m);
-    return json_pack("{s:s, s:s, s:o}", "dir", local->place.dir, "code", code, "nodes", nodes);
+    return json_pack("{s:o, s:s, s:o}", "dir", cli_json_text(local->place.dir), "code", code,
+                     "nodes", nodes);
 }
 
 static void print_local(const json_t *cluster)
@@ -345,20 +352,36 @@ static int add_local(const struct cli *cli, const struct cli_place *place, json_
     return 0;
 }
 
-static int add_all(const struct cli *cli, json_t *list)
+struct list {
+    const struct cli *cli;
+    json_t *clusters;
+};
+
+static void add_dir(void *context, const char *dir)
 {
+    const struct list *list = context;
+    struct cli_place place;
+
+    snprintf(place.dir, sizeof(place.dir), "%.1000s", dir);
+    snprintf(place.conf, sizeof(place.conf), "%.1000s/cluster.conf", dir);
+    if (access(place.conf, F_OK) == 0) add_local(list->cli, &place, list->clusters);
+}
+
+static int add_all(const struct cli *cli, json_t *clusters)
+{
+    struct list list = {cli, clusters};
     char home[CLI_PATH_SIZE];
     int code = cli_place_home(cli, home);
     DIR *folder = code == 0 ? opendir(home) : NULL;
     const struct dirent *entry;
 
     while (folder != NULL && (entry = readdir(folder)) != NULL) {
-        struct cli_place place;
-        snprintf(place.dir, sizeof(place.dir), "%.700s/%s", home, entry->d_name);
-        snprintf(place.conf, sizeof(place.conf), "%.1000s/cluster.conf", place.dir);
-        if (entry->d_name[0] != '.' && access(place.conf, F_OK) == 0) add_local(cli, &place, list);
+        char dir[CLI_PATH_SIZE];
+        snprintf(dir, sizeof(dir), "%.700s/%s", home, entry->d_name);
+        if (entry->d_name[0] != '.') add_dir(&list, dir);
     }
     if (folder != NULL) closedir(folder);
+    cli_registry_each(add_dir, &list);
     return code;
 }
 
@@ -392,7 +415,9 @@ const struct cli_command cli_cluster_up = {
     .summary = "starts a local cluster in the background",
     .help =
         "Returns when every server answers; on failure nothing stays running. The servers keep\n"
-        "everything in memory. Files and logs are in $XDG_STATE_HOME/sherd/NAME, or --dir.\n\n"
+        "everything in memory. Files and logs are in $XDG_STATE_HOME/sherd/NAME (without that\n"
+        "variable: ~/.local/state/sherd/NAME), or --dir. Node 0 carries the keeper, on the port\n"
+        "after the last node's; when node 0 is killed, epochs do not move until it is back.\n\n"
         "  sherd cluster up\n"
         "  sherd cluster up --nodes 11 --code 8+3 --dir /tmp/eleven --base-port 7600\n",
     .options = CLI_TAKES(NODES) | CLI_TAKES(CODE) | CLI_TAKES(BASE_PORT) | CLI_TAKES(ZONES) |
@@ -413,7 +438,7 @@ const struct cli_command cli_cluster_list = {
     .name = "cluster list",
     .arguments = "",
     .summary = "local clusters, their servers' processes and ports",
-    .help = "All named clusters, or the one of --dir or --name.\n\n"
+    .help = "All local clusters that this user started, or the one of --dir or --name.\n\n"
             "  sherd cluster list\n"
             "  sherd cluster list --dir /tmp/eleven --json\n",
     .run = run_list,

@@ -42,12 +42,15 @@ static int add_entry(const struct cli *cli, struct cli_files *files, const FTSEN
 {
     switch (entry->fts_info) {
     case FTS_F: return add(cli, files, entry->fts_path, "");
+    case FTS_SL:
+    case FTS_SLNONE:
+    case FTS_DEFAULT: files->skipped++; return 0;
     case FTS_DNR:
     case FTS_ERR:
     case FTS_NS:
         return cli_fail(cli, CLI_ENVIRONMENT, "cannot read %s: %s", entry->fts_path,
                         strerror(entry->fts_errno));
-    default: return 0; /* folders, links, devices */
+    default: return 0; /* folders */
     }
 }
 

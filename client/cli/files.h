@@ -14,6 +14,7 @@ struct cli_file {
 struct cli_files {
     struct cli_file *items;
     size_t count, capacity;
+    uint64_t skipped; /* in folders: links, FIFOs, devices */
 };
 
 /* The files of the words (folders with all regular files below them, in order of their names), of

@@ -28,18 +28,25 @@ static void read_progress(struct cli_node *node)
     node->done = number(stats, "recovery", "partitions_done");
 }
 
+static bool is_full(const struct cli_node *node)
+{
+    return node->bytes_max > 0 && node->bytes / 95 > node->bytes_max / 100;
+}
+
 static const char *state_of(const struct cli_node *node)
 {
     const char *task;
 
     if (node->stats == NULL) return "down";
     if (node->live == 0) return "starting";
-    if (node->lost > 0) return "lost";
     task = json_string_value(json_object_get(json_object_get(node->stats, "recovery"), "task"));
     if (node->learning > 0) return task && !strcmp(task, "rebuild") ? "rebuilding" : "learning";
     if (node->sealing > 0) return "sealing";
+    if (node->forgotten > 0) return node->voting + node->kept == 0 ? "empty" : "lost";
+    if (node->kept > 0) return "waiting"; /* for the loss to be accepted */
     if (node->unclean > 0) return "unclean";
-    return node->repairs > 0 ? "repairing" : "up";
+    if (is_full(node)) return "full";
+    return node->repairs + node->rescans > 0 ? "repairing" : "up";
 }
 
 void cli_node_read(struct cli_session *s, uint16_t node, struct cli_node *out)
@@ -57,12 +64,13 @@ void cli_node_read(struct cli_session *s, uint16_t node, struct cli_node *out)
     out->learning = number(stats, "partitions", "learning");
     out->sealing = number(stats, "partitions", "sealing");
     out->unclean = number(stats, "partitions", "unclean");
-    out->lost = number(stats, "partitions", "lost");
+    out->kept = number(stats, "partitions", "lost");
     out->bytes = number(stats, "store", "bytes");
+    out->bytes_max = number(stats, "store", "bytes_max");
     out->keys = number(stats, "store", "keys");
     out->undecided = number(stats, "store", "undecided");
-    out->repairs = number(stats, NULL, "repair_list") + number(stats, NULL, "rescan_partitions") +
-                   number(stats, "recovery", "backlog");
+    out->repairs = number(stats, NULL, "repair_list") + number(stats, "recovery", "backlog");
+    out->rescans = number(stats, NULL, "rescan_partitions");
     out->live = number(stats, NULL, "live");
     if (json_object_get(stats, "keeper_heard_ms_ago") != NULL)
         out->keeper_ms = (int64_t)number(stats, NULL, "keeper_heard_ms_ago");
@@ -76,10 +84,34 @@ void cli_node_fini(struct cli_node *node)
     node->stats = NULL;
 }
 
-bool cli_node_is_whole(const struct cli_node *node)
+static const json_t *keeper_node(const json_t *keeper, size_t id)
+{
+    return json_array_get(json_object_get(keeper, "nodes"), id);
+}
+
+void cli_node_judge(struct cli_node *node, uint16_t id, const json_t *keeper)
+{
+    const json_t *seen = keeper_node(keeper, id);
+    uint64_t slots = number(seen, NULL, "voter_of") + number(seen, NULL, "learner_of");
+    uint64_t known = node->voting + node->learning + node->sealing + node->kept;
+
+    /* What it has just begun to hold, or ceased to, is none of that: nothing else is lost then. */
+    if (node->stats != NULL && node->live > 0 && number(keeper, "partitions", "lost") > 0 &&
+        slots > known)
+        node->forgotten = slots - known;
+    node->state = state_of(node);
+}
+
+bool cli_node_is_settled(const struct cli_node *node)
 {
     return node->stats != NULL && node->live > 0 && node->learning == 0 && node->sealing == 0 &&
-           node->unclean == 0 && node->lost == 0 && node->repairs == 0;
+           node->unclean <= node->kept && node->repairs == 0 && node->rescans == 0;
+}
+
+bool cli_node_is_whole(const struct cli_node *node)
+{
+    return cli_node_is_settled(node) && node->unclean == 0 && node->kept == 0 &&
+           node->forgotten == 0;
 }
 
 __attribute__((format(printf, 2, 0))) static void add_problem(struct cli_health *h,
@@ -103,29 +135,48 @@ __attribute__((format(printf, 2, 3))) static void complain(struct cli_health *h,
 
 static unsigned long long long_of(uint64_t n) { return n; }
 
+/* "node 3: 2 partitions WHAT", if there are any. */
+static void complain_count(struct cli_health *h, size_t node, uint64_t count, const char *noun,
+                           const char *what)
+{
+    char text[CLI_COUNT_TEXT];
+
+    if (count > 0) complain(h, "node %zu: %s %s", node, cli_show_count(text, count, noun), what);
+}
+
 static void judge_node(struct cli_health *h, const struct cli_session *s, size_t i)
 {
     const struct cli_node *node = &h->nodes[i];
+    char used[CLI_SIZE_TEXT], limit[CLI_SIZE_TEXT];
 
     if (node->stats == NULL)
         complain(h, "node %zu (%s) does not answer", i, s->conf.nodes[i].endpoint);
     else if (node->live < cli_health_live(h))
         complain(h, "node %zu works under map %llu, the newest is %llu", i, long_of(node->live),
                  long_of(cli_health_live(h)));
-    if (node->lost > 0)
-        complain(h,
-                 "node %zu: %llu partitions lost more than the code can rebuild; "
-                 "'sherd recover --accept-loss' gives them up",
-                 i, long_of(node->lost));
-    if (node->learning > 0)
-        complain(h, "node %zu is being rebuilt: %llu partitions to go", i, long_of(node->learning));
-    if (node->sealing > 0)
-        complain(h, "node %zu: %llu partitions wait for a new epoch", i, long_of(node->sealing));
-    if (node->unclean > 0 && node->learning == 0 && node->lost == 0)
-        complain(h, "node %zu: %llu partitions have an older epoch open", i,
-                 long_of(node->unclean));
-    if (node->repairs > 0)
-        complain(h, "node %zu: %llu keys wait to be repaired", i, long_of(node->repairs));
+    complain_count(h, i, node->forgotten, "lost partition", "forgotten: it came back empty");
+    complain_count(h, i, node->kept, "lost partition", "kept, but others forgot theirs");
+    complain_count(h, i, node->learning, "partition", "to be rebuilt");
+    complain_count(h, i, node->sealing, "partition", "to get a new epoch");
+    if (node->learning == 0 && node->kept == 0)
+        complain_count(h, i, node->unclean, "partition", "with an older epoch open");
+    complain_count(h, i, node->repairs, "key", "to be repaired");
+    complain_count(h, i, node->rescans, "partition", "to be looked through for repairs");
+    if (is_full(node))
+        complain(h, "node %zu is full: %s of %s used; writes fail", i,
+                 cli_show_size(used, node->bytes), cli_show_size(limit, node->bytes_max));
+}
+
+static void judge_degraded(struct cli_health *h)
+{
+    const char *why = h->silent > 0 ? "every partition with a slot on a silent node counts until "
+                                      "the map changes"
+                                    : "a slot has no voter";
+
+    if (h->degraded > 0)
+        complain(h, "%s%llu of %u partitions degraded: %s",
+                 h->silent > 1 && h->degraded < h->info.partitions ? "at least " : "",
+                 long_of(h->degraded), h->info.partitions, why);
 }
 
 static void judge_cluster(struct cli_health *h, const struct cli_session *s)
@@ -138,14 +189,16 @@ static void judge_cluster(struct cli_health *h, const struct cli_session *s)
     }
     if (s->conf.keeper[0] != '\0' && h->keeper == NULL)
         complain(h, "the keeper (%s) does not answer: epochs do not move", s->conf.keeper);
-    if (info->lost > 0) complain(h, "%u partitions are lost", info->lost);
-    if (info->degraded > 0)
-        complain(h, "%u of %u partitions have a slot without a voter", info->degraded,
-                 info->partitions);
+    if (info->lost > 0)
+        complain(h,
+                 "%u of %u partitions lost: too few nodes kept their shards; 'sherd recover "
+                 "--accept-loss' gives up all keys in them",
+                 info->lost, info->partitions);
+    judge_degraded(h);
     if (info->learning > 0)
-        complain(h, "%u of %u partitions have a learner", info->learning, info->partitions);
+        complain(h, "%u of %u partitions with a learner", info->learning, info->partitions);
     if (info->unclean > 0)
-        complain(h, "%u of %u partitions are unclean", info->unclean, info->partitions);
+        complain(h, "%u of %u partitions unclean", info->unclean, info->partitions);
     if (cli_health_live(h) < info->map_version)
         complain(h, "map %llu is not live yet", long_of(info->map_version));
 }
@@ -154,12 +207,11 @@ static void judge_undecided(struct cli_health *h)
 {
     h->only_undecided = json_array_size(h->problems) == 0;
     for (size_t i = 0; i < h->count; i++)
-        if (h->nodes[i].undecided > 0)
-            complain(h, "node %zu: %llu undecided entries", i, long_of(h->nodes[i].undecided));
+        complain_count(h, i, h->nodes[i].undecided, "write", "undecided");
     if (json_array_size(h->problems) == 0) h->only_undecided = false;
 }
 
-static json_t *read_keeper(struct cli_session *s)
+json_t *cli_keeper_read(struct cli_session *s)
 {
     enum sherd_outcome outcome = SHERD_NO_QUORUM;
     char *text = NULL;
@@ -171,6 +223,26 @@ static json_t *read_keeper(struct cli_session *s)
         keeper = json_loads(text, 0, NULL);
     free(text);
     return keeper;
+}
+
+uint64_t cli_keeper_lost(const json_t *keeper, const struct sherd_cluster_info *info)
+{
+    return keeper != NULL ? number(keeper, "partitions", "lost") : info->lost;
+}
+
+/* The map still counts nodes that fell silent a moment ago. The keeper knows how much each has; if
+ * several are silent, their partitions overlap. */
+static void count_degraded(struct cli_health *h, const struct cli_session *s)
+{
+    h->degraded = h->info.degraded;
+    for (size_t i = 0; i < h->count; i++) {
+        uint64_t slots = number(keeper_node(h->keeper, i), NULL, "voter_of");
+        if (h->nodes[i].stats != NULL) continue;
+        h->silent++;
+        if (h->keeper == NULL && s->conf.node_count == s->conf.k + s->conf.m)
+            slots = h->info.partitions; /* all have a slot on every node */
+        if (slots > h->degraded) h->degraded = slots;
+    }
 }
 
 int cli_health_read(const struct cli *cli, struct cli_session *s, struct cli_health *out)
@@ -189,8 +261,11 @@ int cli_health_read(const struct cli *cli, struct cli_session *s, struct cli_hea
         cli_node_read(s, (uint16_t)i, &h.nodes[i]);
         h.bytes += h.nodes[i].bytes;
     }
-    h.keeper = read_keeper(s);
+    h.keeper = cli_keeper_read(s);
+    for (size_t i = 0; i < h.count; i++)
+        cli_node_judge(&h.nodes[i], (uint16_t)i, h.keeper);
     h.has_info = sherd_cluster_info(s->client, &outcome, &h.info) == 0 && outcome == SHERD_OK;
+    count_degraded(&h, s);
     judge_cluster(&h, s);
     for (size_t i = 0; i < h.count; i++)
         judge_node(&h, s, i);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "client/cli/local.h"
+#include "client/cli/registry.h"
 
 int cli_layout_check(const struct cli *cli)
 {
@@ -60,28 +61,14 @@ int cli_layout_check_ports(const struct cli *cli)
         int rc = try_port((uint16_t)port);
         if (rc == -EADDRINUSE)
             return cli_fail(cli, CLI_ENVIRONMENT,
-                            "port %llu is in use: choose others with --base-port; 'sherd cluster "
-                            "list' shows local clusters",
+                            "port %llu is in use, by a local cluster ('sherd cluster list' shows "
+                            "yours) or another program: choose others with --base-port",
                             port);
         if (rc != 0)
             return cli_fail(cli, CLI_ENVIRONMENT, "port %llu: %s; choose others with --base-port",
                             port, strerror(-rc));
     }
     return 0;
-}
-
-static int make_folder(const char *path)
-{
-    char part[CLI_PATH_SIZE];
-
-    snprintf(part, sizeof(part), "%s", path);
-    for (char *c = part + 1; *c != '\0'; c++) {
-        if (*c != '/') continue;
-        *c = '\0';
-        if (mkdir(part, 0755) != 0 && errno != EEXIST) return -errno;
-        *c = '/';
-    }
-    return mkdir(part, 0755) != 0 && errno != EEXIST ? -errno : 0;
 }
 
 /* 0 or negative errno. */
@@ -91,14 +78,29 @@ static int finish(FILE *file)
     return fclose(file) != 0 ? -errno : -failed;
 }
 
+/* The cluster is called as its folder is, as far as names may. */
+static void name_of(const char *dir, char out[SHERD_CONF_CLUSTER_BYTES_MAX])
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    const char *slash = strrchr(dir, '/');
+
+    snprintf(out, SHERD_CONF_CLUSTER_BYTES_MAX, "%.63s", slash != NULL ? slash + 1 : dir);
+    for (char *c = out; *c != '\0'; c++)
+        if (strchr(allowed, *c) == NULL) *c = '-';
+    if (out[0] == '\0') snprintf(out, SHERD_CONF_CLUSTER_BYTES_MAX, "local");
+}
+
 static int write_cluster(const struct cli_options *o, const struct cli_place *place)
 {
     FILE *file = fopen(place->conf, "we");
     unsigned long long port = o->base_port;
+    char name[SHERD_CONF_CLUSTER_BYTES_MAX];
 
     if (file == NULL) return -errno;
-    fprintf(file,
-            "# Written by 'sherd cluster up'; for servers and clients.\ncluster = \"local\"\n");
+    name_of(place->dir, name);
+    fprintf(file, "# Written by 'sherd cluster up'; for servers and clients.\ncluster = \"%s\"\n",
+            name);
     fprintf(file, "code = \"%s\"\n", o->code);
     fprintf(file, "keeper = \"tcp://127.0.0.1:%llu\"\n", port + o->nodes);
     for (uint64_t i = 0; i < o->nodes; i++) {
@@ -135,11 +137,14 @@ int cli_layout_write(const struct cli *cli, const struct cli_place *place)
         return cli_fail(cli, CLI_USAGE,
                         "the folder's name has a quote, a backslash or a '$', which configuration "
                         "files cannot hold: choose another --dir");
-    rc = make_folder(place->dir);
+    rc = cli_local_make_folder(place->dir);
     if (rc == 0) rc = write_cluster(&cli->options, place);
     for (unsigned i = 0; i < cli->options.nodes && rc == 0; i++)
         rc = write_node(&cli->options, place->dir, i);
-    if (rc == 0) return 0;
+    if (rc == 0) {
+        cli_registry_add(place->dir);
+        return 0;
+    }
     return cli_fail(cli, CLI_ENVIRONMENT, "cannot write in %s: %s; choose another --dir",
                     place->dir, strerror(-rc));
 }

@@ -223,6 +223,20 @@ void cli_local_last_log(const char *dir, unsigned node, char out[CLI_LOG_LINE_SI
     fclose(file);
 }
 
+int cli_local_make_folder(const char *path)
+{
+    char part[CLI_PATH_SIZE];
+
+    snprintf(part, sizeof(part), "%s", path);
+    for (char *c = part + 1; *c != '\0'; c++) {
+        if (*c != '/') continue;
+        *c = '\0';
+        if (mkdir(part, 0755) != 0 && errno != EEXIST) return -errno;
+        *c = '/';
+    }
+    return mkdir(part, 0755) != 0 && errno != EEXIST ? -errno : 0;
+}
+
 static int remove_one(const char *path, const struct stat *status, int type, struct FTW *where)
 {
     (void)status;

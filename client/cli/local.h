@@ -33,6 +33,9 @@ bool cli_local_wait_one_gone(const char *dir, unsigned node, unsigned timeout_ms
 enum { CLI_LOG_LINE_SIZE = 256 };
 void cli_local_last_log(const char *dir, unsigned node, char out[CLI_LOG_LINE_SIZE]);
 
+/* Makes a folder and those above it. 0, or a negative errno. */
+int cli_local_make_folder(const char *path);
+
 /* Removes a file, or a folder with all that is in it. What is not there is no error. */
 void cli_local_remove(const char *path);
 

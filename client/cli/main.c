@@ -6,6 +6,8 @@
 
 #include "client/cli/commands.h"
 
+enum { USAGE_SIZE = 160 };
+
 static int run_help(struct cli *cli);
 static int run_version(struct cli *cli);
 
@@ -55,7 +57,7 @@ static const struct cli_command *find(char **words, int count, int *used)
     return NULL;
 }
 
-static void print_overview(const char *group)
+static void print_overview(FILE *out, const char *group)
 {
     char left[64];
 
@@ -63,33 +65,66 @@ static void print_overview(const char *group)
         if (strncmp(commands[i]->name, group, strlen(group)) != 0) continue;
         snprintf(left, sizeof(left), "%s %s", commands[i]->name, commands[i]->arguments);
         if (strlen(left) <= 28)
-            printf("  %-28s %s\n", left, commands[i]->summary);
+            fprintf(out, "  %-28s %s\n", left, commands[i]->summary);
         else
-            printf("  %s\n  %-28s %s\n", left, "", commands[i]->summary);
+            fprintf(out, "  %s\n  %-28s %s\n", left, "", commands[i]->summary);
     }
 }
 
-static void print_general(const char *group)
+static void print_general(FILE *out, const char *group)
 {
-    puts("usage: sherd COMMAND [WORD...] [OPTION...]\n");
-    print_overview(group);
-    puts("\nOptions of every command, before or after it:");
-    cli_options_print(0);
-    puts("\nExit codes: 0 ok, 1 not found, 2 usage, 3 not committed, 4 uncertain, 5 no quorum or "
-         "not\n"
-         "healthy, 6 environment (no cluster, port in use, files), 7 lost.\n"
-         "'sherd COMMAND --help' has examples.");
+    fprintf(out, "usage: sherd %sCOMMAND [WORD...] [OPTION...]\n\n",
+            group[0] != '\0' ? "cluster " : "");
+    print_overview(out, group);
+    fputs("\nOptions of every command, before or after it:\n", out);
+    cli_options_print(out, 0);
+    fputs(
+        "\nExit codes: 0 ok, 1 not found, 2 usage, 3 not committed, 4 uncertain, 5 no quorum or "
+        "not\n"
+        "healthy, 6 environment (no cluster, port in use, files), 7 lost.\n"
+        "--json: every line is one object with 'outcome' and 'exit_code', failures with 'error'.\n"
+        "'sherd COMMAND --help' has examples.\n",
+        out);
 }
 
-static void print_help(const struct cli_command *command)
+/* "sherd set KEY VALUE"; `out` is returned. */
+static const char *usage_of(const struct cli_command *command, char out[USAGE_SIZE])
 {
-    printf("usage: sherd %s%s%s\n%s\n", command->name, command->arguments[0] != '\0' ? " " : "",
-           command->arguments, command->summary);
+    snprintf(out, USAGE_SIZE, "sherd %s%s%s", command->name,
+             command->arguments[0] != '\0' ? " " : "", command->arguments);
+    return out;
+}
+
+static void print_help(FILE *out, const struct cli_command *command)
+{
+    char usage[USAGE_SIZE];
+
+    fprintf(out, "usage: %s\n%s\n", usage_of(command, usage), command->summary);
     if (command->options != 0) {
-        puts("\nOptions, besides those of every command ('sherd help'):");
-        cli_options_print(command->options);
+        fputs("\nOptions, besides those of every command ('sherd help'):\n", out);
+        cli_options_print(out, command->options);
     }
-    printf("\n%s", command->help);
+    fprintf(out, "\n%s", command->help);
+}
+
+/* How `command` is used, or without one all commands of a group. */
+static int show_help(const struct cli *cli, const struct cli_command *command, const char *group)
+{
+    char *text = NULL;
+    size_t size = 0;
+    int code;
+    FILE *out = cli->options.json ? open_memstream(&text, &size) : stdout;
+
+    if (out == NULL) return cli_fail_errno(cli, -ENOMEM);
+    if (command != NULL)
+        print_help(out, command);
+    else
+        print_general(out, group);
+    if (out == stdout) return CLI_OK;
+    fclose(out);
+    code = cli_print_json(json_pack("{s:s}", "help", text));
+    free(text);
+    return code;
 }
 
 static bool is_group(char **words, int count) { return count == 1 && !strcmp(words[0], "cluster"); }
@@ -99,14 +134,10 @@ static int run_help(struct cli *cli)
     int used = 0;
     const struct cli_command *command = find(cli->words, cli->count, &used);
 
-    if (command != NULL)
-        print_help(command);
-    else if (cli->count == 0 || is_group(cli->words, cli->count))
-        print_general(cli->count > 0 ? cli->words[0] : "");
-    else
+    if (command == NULL && cli->count > 0 && !is_group(cli->words, cli->count))
         return cli_fail(cli, CLI_USAGE, "no command '%.60s'; 'sherd help' lists them",
                         cli->words[0]);
-    return CLI_OK;
+    return show_help(cli, command, cli->count > 0 ? cli->words[0] : "");
 }
 
 static int run_version(struct cli *cli)
@@ -122,10 +153,14 @@ static int no_command(struct cli *cli)
     if (cli->options.help && (cli->count == 0 || is_group(cli->words, cli->count)))
         return run_help(cli);
     if (cli->count == 0) return cli_fail(cli, CLI_USAGE, "no command; 'sherd help' lists them");
+    if (is_group(cli->words, cli->count))
+        return cli_fail(cli, CLI_USAGE,
+                        "what of the cluster: up, down, list, kill, start or wipe? 'sherd help "
+                        "cluster' tells");
     if (!strcmp(cli->words[0], "cluster"))
         return cli_fail(cli, CLI_USAGE,
-                        "no command 'cluster%s%.60s'; 'sherd help cluster' lists them",
-                        cli->count > 1 ? " " : "", cli->count > 1 ? cli->words[1] : "");
+                        "no command 'cluster %.60s'; 'sherd help cluster' lists them",
+                        cli->words[1]);
     return cli_fail(cli, CLI_USAGE, "unknown command '%.60s'; 'sherd help' lists them",
                     cli->words[0]);
 }
@@ -135,15 +170,17 @@ static int check_words(const struct cli *cli)
 {
     const struct cli_command *command = cli->command;
     const char *name = command->arguments;
+    char usage[USAGE_SIZE];
 
+    usage_of(command, usage);
     if (cli->count > command->words_max)
-        return cli_fail(cli, CLI_USAGE, "'%.60s' is one word too many; usage: sherd %s %s",
-                        cli->words[command->words_max], command->name, command->arguments);
+        return cli_fail(cli, CLI_USAGE, "'%.60s' is one word too many; usage: %s",
+                        cli->words[command->words_max], usage);
     if (cli->count >= command->words_min) return 0;
     for (int i = 0; i < cli->count && strchr(name, ' ') != NULL; i++)
         name = strchr(name, ' ') + 1;
-    return cli_fail(cli, CLI_USAGE, "%.*s is missing; usage: sherd %s %s", (int)strcspn(name, " "),
-                    name, command->name, command->arguments);
+    return cli_fail(cli, CLI_USAGE, "%.*s is missing; usage: %s", (int)strcspn(name, " "), name,
+                    usage);
 }
 
 static int run(struct cli *cli, int argc, char **argv)
@@ -157,10 +194,8 @@ static int run(struct cli *cli, int argc, char **argv)
     if (cli->command == NULL) return no_command(cli);
     cli->words += used;
     cli->count -= used;
-    if (cli->options.help && cli->command != &help_command) {
-        print_help(cli->command);
-        return CLI_OK;
-    }
+    if (cli->options.help && cli->command != &help_command) return show_help(cli, cli->command, "");
+    if (cli->options.version) return run_version(cli);
     code = cli_options_check(cli, given);
     if (code == 0) code = check_words(cli);
     return code != 0 ? code : cli->command->run(cli);

@@ -72,7 +72,7 @@ enum { FIRST_LONG = 256 }; /* what getopt_long answers for rows[0] */
 int cli_number(const struct cli *cli, const char *what, const char *text, int64_t min, int64_t max,
                int64_t *out)
 {
-    size_t sign = text[0] == '-' ? 1 : 0;
+    size_t sign = text[0] == '-' || text[0] == '+' ? 1 : 0;
     size_t digits = strspn(text + sign, "0123456789");
     const char *error = NULL;
     int64_t value = 0;
@@ -201,13 +201,13 @@ int cli_options_check(const struct cli *cli, uint64_t given)
     return 0;
 }
 
-void cli_options_print(uint64_t options)
+void cli_options_print(FILE *out, uint64_t options)
 {
     char left[48];
 
     for (size_t i = 0; i < LEN(rows); i++) {
         if (((options == 0 ? GLOBAL : options) >> i & 1) == 0) continue;
         snprintf(left, sizeof(left), "--%s %s", rows[i].name, rows[i].argument);
-        printf("  %-22s %s\n", left, rows[i].help);
+        fprintf(out, "  %-22s %s\n", left, rows[i].help);
     }
 }

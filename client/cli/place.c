@@ -10,7 +10,7 @@ enum { NAME_BYTES_MAX = 63 };
 /* Room that the names of a cluster's files need after DIR. */
 enum { FILE_NAME_ROOM = 32 };
 
-int cli_place_home(const struct cli *cli, char out[CLI_PATH_SIZE])
+bool cli_place_find_home(char out[CLI_PATH_SIZE])
 {
     const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
     int size;
@@ -20,11 +20,16 @@ int cli_place_home(const struct cli *cli, char out[CLI_PATH_SIZE])
     else if (home != NULL && home[0] == '/')
         size = snprintf(out, CLI_PATH_SIZE, "%s/.local/state/sherd", home);
     else
-        return cli_fail(cli, CLI_ENVIRONMENT,
-                        "neither XDG_STATE_HOME nor HOME is set: name the cluster with --dir DIR");
-    if (size >= CLI_PATH_SIZE - NAME_BYTES_MAX - FILE_NAME_ROOM)
-        return cli_fail(cli, CLI_ENVIRONMENT, "XDG_STATE_HOME or HOME is too long: use --dir DIR");
-    return 0;
+        return false;
+    return size < CLI_PATH_SIZE - NAME_BYTES_MAX - FILE_NAME_ROOM;
+}
+
+int cli_place_home(const struct cli *cli, char out[CLI_PATH_SIZE])
+{
+    if (cli_place_find_home(out)) return 0;
+    return cli_fail(cli, CLI_ENVIRONMENT,
+                    "XDG_STATE_HOME and HOME are not set, or too long: name the cluster with "
+                    "--dir DIR");
 }
 
 static int find_named(const struct cli *cli, const char *name, struct cli_place *out)

@@ -22,7 +22,10 @@ int cli_place_find(const struct cli *cli, struct cli_place *out);
 /* As above; refuses what is no local cluster. 0, or an exit code. */
 int cli_place_find_local(const struct cli *cli, struct cli_place *out);
 
-/* The folder of all named clusters. 0, or an exit code. */
+/* The folder of all named clusters. False: the environment does not name one. */
+bool cli_place_find_home(char out[CLI_PATH_SIZE]);
+
+/* The same with a report. 0, or an exit code. */
 int cli_place_home(const struct cli *cli, char out[CLI_PATH_SIZE]);
 
 /* Reads and checks the configuration. On success *out is the caller's, for sherd_conf_fini. 0, or

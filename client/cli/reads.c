@@ -5,6 +5,7 @@
 
 #include "client/cli/commands.h"
 #include "client/cli/session.h"
+#include "coord/quorum.h"
 
 /* What each command does with a finished operation whose outcome is OK. */
 typedef int show_result(const struct cli *cli, const struct sherd_op *op);
@@ -19,7 +20,7 @@ static int read_key(const struct cli *cli, enum sherd_op_kind kind, show_result 
     if (code != 0) return code;
     code = cli_session_run(cli, &session, &op, false);
     if (code == 0) {
-        code = op.outcome == SHERD_OK ? show(cli, &op) : cli_fail_outcome(cli, op.key, op.outcome);
+        code = op.outcome == SHERD_OK ? show(cli, &op) : cli_session_fail(cli, &session, &op);
         sherd_value_fini(&op.result);
     }
     cli_session_close(&session);
@@ -88,8 +89,10 @@ static int show_get(const struct cli *cli, const struct sherd_op *op)
 
 static int show_exists(const struct cli *cli, const struct sherd_op *op)
 {
+    char size[CLI_COUNT_TEXT];
+
     if (cli->options.json) return cli_print_json(json_of(op, op->size));
-    printf("yes, %llu bytes\n", (unsigned long long)op->size);
+    printf("yes, %s\n", cli_show_count(size, op->size, "byte"));
     return CLI_OK;
 }
 
@@ -143,14 +146,39 @@ static unsigned held_of(const struct sherd_op *op)
     return held;
 }
 
+/* How many more nodes may be lost until the value cannot be read: k shards must stay, and so many
+ * voters that they meet every write quorum. */
+static unsigned survives(const struct sherd_op *op)
+{
+    unsigned held = held_of(op), voters = 0, answered = 0, spare_shards, spare_voters;
+    struct sherd_quorum quorum;
+
+    for (unsigned i = 0; i < slots_of(op); i++) {
+        const struct sherd_slot_info *slot = &op->slots[i];
+        if (slot->learner || state_of(slot) == SHERD_SLOT_VACANT) continue;
+        voters++;
+        if (state_of(slot) != SHERD_SLOT_SILENT) answered++;
+    }
+    quorum = sherd_quorum_of((uint8_t)voters, op->k);
+    spare_shards = held > op->k ? held - op->k : 0;
+    spare_voters = answered + quorum.q > voters + 1 ? answered + quorum.q - voters - 1 : 0;
+    return spare_shards < spare_voters ? spare_shards : spare_voters;
+}
+
+static const char *kind_of(const struct sherd_op *op, const struct sherd_slot_info *slot)
+{
+    return slot->slot < op->k ? "data" : "parity";
+}
+
 static json_t *json_of_slots(const struct sherd_op *op)
 {
     json_t *list = json_array();
 
     for (unsigned i = 0; i < slots_of(op); i++) {
         const struct sherd_slot_info *slot = &op->slots[i];
-        json_t *row = json_pack("{s:i, s:s, s:b}", "slot", (int)slot->slot, "state",
-                                slot_states[state_of(slot)], "learner", (int)slot->learner);
+        json_t *row =
+            json_pack("{s:i, s:s, s:s, s:b}", "slot", (int)slot->slot, "kind", kind_of(op, slot),
+                      "state", slot_states[state_of(slot)], "learner", (int)slot->learner);
         if (state_of(slot) != SHERD_SLOT_VACANT)
             json_object_set_new(row, "node", json_integer(slot->node));
         json_array_append_new(list, row);
@@ -164,34 +192,38 @@ static void print_slots(const struct sherd_op *op)
         const struct sherd_slot_info *slot = &op->slots[i];
         char node[16] = "-";
         if (state_of(slot) != SHERD_SLOT_VACANT) snprintf(node, sizeof(node), "%u", slot->node);
-        printf("  slot %-2u  %-6s node %-3s  %-9s %s%s\n", slot->slot,
-               slot->slot < op->k ? "data" : "parity", node, slot_states[state_of(slot)],
-               slot_texts[state_of(slot)], slot->learner ? "; is being rebuilt" : "");
+        printf("  slot %-2u  %-6s node %-3s  %-9s %s%s\n", slot->slot, kind_of(op, slot), node,
+               slot_states[state_of(slot)], slot_texts[state_of(slot)],
+               slot->learner ? "; is being rebuilt" : "");
     }
+}
+
+static json_t *json_of_explain(const struct sherd_op *op)
+{
+    json_t *out = json_of(op, op->size);
+
+    json_object_set_new(out, "partition", json_integer(op->partition));
+    json_object_set_new(out, "k", json_integer(op->k));
+    json_object_set_new(out, "m", json_integer((json_int_t)op->slot_count - op->k));
+    json_object_set_new(out, "shards_held", json_integer(held_of(op)));
+    json_object_set_new(out, "survives", json_integer(survives(op)));
+    json_object_set_new(out, "slots", json_of_slots(op));
+    return out;
 }
 
 static int show_explain(const struct cli *cli, const struct sherd_op *op)
 {
-    char version[SHERD_VERSION_TEXT_SIZE], key[CLI_SHOWN_SIZE];
-    unsigned held = held_of(op), survives = held > op->k ? held - op->k : 0;
+    char version[SHERD_VERSION_TEXT_SIZE], key[CLI_SHOWN_SIZE], text[CLI_COUNT_TEXT];
 
-    if (cli->options.json) {
-        json_t *out = json_of(op, op->size);
-        json_object_set_new(out, "partition", json_integer(op->partition));
-        json_object_set_new(out, "k", json_integer(op->k));
-        json_object_set_new(out, "shards_held", json_integer(held));
-        json_object_set_new(out, "survives", json_integer(survives));
-        json_object_set_new(out, "slots", json_of_slots(op));
-        return cli_print_json(out);
-    }
+    if (cli->options.json) return cli_print_json(json_of_explain(op));
     sherd_version_format(op->result.version, version);
-    printf("key        %s\nversion    %s\nsize       %llu bytes\npartition  %u\n",
-           cli_show(key, op->key, SHERD_KEY_MAX), version, (unsigned long long)op->size,
+    printf("key        %s\nversion    %s\nsize       %s\npartition  %u\n",
+           cli_show(key, op->key, SHERD_KEY_MAX), version, cli_show_count(text, op->size, "byte"),
            op->partition);
     if (left_ms_of(op) >= 0) printf("expires    in %lld s\n", (long long)left_ms_of(op) / 1000);
     print_slots(op);
-    printf("%u of %u shards held, %u needed: survives the loss of %u more node%s\n", held,
-           slots_of(op), op->k, survives, survives == 1 ? "" : "s");
+    printf("%u of %u shards held, %u needed: readable after the loss of %s\n", held_of(op),
+           slots_of(op), op->k, cli_show_count(text, survives(op), "more node"));
     return CLI_OK;
 }
 
@@ -212,6 +244,7 @@ const struct cli_command cli_get = {
         "  sherd get greeting\n"
         "  sherd get photo --out photo.jpg\n",
     .options = CLI_TAKES(OUT),
+    .only_reads = true,
     .words_min = 1,
     .words_max = 1,
     .run = run_get,
@@ -223,6 +256,7 @@ const struct cli_command cli_exists = {
     .summary = "whether there is a value, and how large",
     .help = "Exit code 0: yes; 1: no.\n\n"
             "  sherd exists greeting && echo there\n",
+    .only_reads = true,
     .words_min = 1,
     .words_max = 1,
     .run = run_exists,
@@ -234,6 +268,7 @@ const struct cli_command cli_ttl = {
     .summary = "how many seconds the value still has, or 'never'",
     .help = "  sherd set session abc --ttl 60\n"
             "  sherd ttl session\n",
+    .only_reads = true,
     .words_min = 1,
     .words_max = 1,
     .run = run_ttl,
@@ -243,8 +278,11 @@ const struct cli_command cli_explain = {
     .name = "explain",
     .arguments = "KEY",
     .summary = "version, every shard, and how many more failures it survives",
-    .help = "  sherd explain photo\n"
+    .help = "'survives': so many more nodes may be lost, and it can still be read: enough shards\n"
+            "stay, and enough voters for a read quorum.\n\n"
+            "  sherd explain photo\n"
             "  sherd explain photo --json | jq .survives\n",
+    .only_reads = true,
     .words_min = 1,
     .words_max = 1,
     .run = run_explain,

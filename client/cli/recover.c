@@ -5,15 +5,22 @@
 #include "client/cli/commands.h"
 #include "client/cli/health.h"
 
-enum { PAUSE_MS = 100, LINE_EVERY_MS = 2000, SILENCE_MS_MAX = 30000 };
+enum {
+    PAUSE_MS = 100,
+    LINE_EVERY_MS = 2000,
+    SILENCE_MS_MAX = 30000,
+    ACCEPT_MS = 10000, /* until an accepted loss must show */
+};
 
 struct watch {
     uint16_t node;
-    char incarnation[32]; /* of the node's memory when it was asked */
-    uint64_t asked;       /* its count of requests, the one of this command included */
-    uint64_t heard_ms;    /* monotonic */
+    char incarnation[32];  /* of the node's memory when it was asked */
+    uint64_t asked;        /* its count of requests, the one of this command included */
+    uint64_t heard_ms;     /* monotonic, as the next */
+    uint64_t lost_from_ms; /* before it, lost partitions may be about to begin anew */
     uint64_t rebuilt_keys, rebuilt_bytes;
     struct cli_bar bar;
+    uint64_t lost;  /* partitions of the cluster */
     char label[48]; /* of the bar: the node and its task */
 };
 
@@ -48,16 +55,40 @@ static int ask(const struct cli *cli, struct cli_session *s, struct watch *w)
     return 0;
 }
 
+enum progress { GOES_ON, IS_WHOLE, IS_LOST };
+
 /* A node without any slot is whole too: then nothing in the map is without a voter. */
-static bool is_done(struct cli_session *s, const struct watch *w, const struct cli_node *node)
+static enum progress judge(struct cli_session *s, struct watch *w, struct cli_node *node)
 {
     struct sherd_cluster_info info;
     enum sherd_outcome outcome;
+    json_t *keeper;
 
-    if (!cli_node_is_whole(node) || node->recover_done < w->asked) return false;
-    if (node->voting > 0) return true;
-    return sherd_cluster_info(s->client, &outcome, &info) == 0 && outcome == SHERD_OK &&
-           info.degraded == 0 && info.learning == 0;
+    if (!cli_node_is_settled(node) || node->recover_done < w->asked) return GOES_ON;
+    if (sherd_cluster_info(s->client, &outcome, &info) != 0 || outcome != SHERD_OK) return GOES_ON;
+    keeper = cli_keeper_read(s);
+    cli_node_judge(node, w->node, keeper);
+    w->lost = cli_keeper_lost(keeper, &info);
+    json_decref(keeper);
+    if (w->lost > 0 && (node->kept + node->forgotten > 0 || node->voting == 0))
+        return cli_now_ms() >= w->lost_from_ms ? IS_LOST : GOES_ON;
+    if (!cli_node_is_whole(node)) return GOES_ON;
+    return node->voting > 0 || (info.degraded == 0 && info.learning == 0) ? IS_WHOLE : GOES_ON;
+}
+
+/* Returns the exit code. */
+static int report_lost(const struct cli *cli, const struct watch *w)
+{
+    char text[CLI_LINE_SIZE], lost[CLI_COUNT_TEXT];
+
+    snprintf(text, sizeof(text),
+             "node %u: %s lost, more nodes forgot their shards than the code can rebuild; 'sherd "
+             "recover --accept-loss' lets them begin anew, and costs all keys in them",
+             w->node, cli_show_count(lost, w->lost, "partition"));
+    return cli_report(
+        cli, SHERD_LOST,
+        json_pack("{s:i, s:I}", "node", (int)w->node, "lost_partitions", (json_int_t)w->lost),
+        text);
 }
 
 /* A task has its own count of what there is to do. */
@@ -82,6 +113,7 @@ static void show(struct watch *w, const struct cli_node *node)
 /* One look. 0: go on; 1: done; negative: an exit code, reported. */
 static int look(const struct cli *cli, struct cli_session *s, struct watch *w)
 {
+    enum progress progress;
     struct cli_node node;
     int result = 0;
 
@@ -98,10 +130,14 @@ static int look(const struct cli *cli, struct cli_session *s, struct watch *w)
     w->heard_ms = cli_now_ms();
     if (strcmp(w->incarnation, incarnation_of(&node)) != 0)
         result = -ask(cli, s, w); /* it restarted meanwhile, and forgot the request */
-    else if (is_done(s, w, &node))
+    else if ((progress = judge(s, w, &node)) == IS_WHOLE)
         result = 1;
-    else
+    else if (progress == GOES_ON)
         show(w, &node);
+    else {
+        cli_bar_clear(&w->bar);
+        result = -report_lost(cli, w);
+    }
     w->rebuilt_keys = rebuilt(&node, "rebuilt_keys");
     w->rebuilt_bytes = rebuilt(&node, "rebuilt_bytes");
     cli_node_fini(&node);
@@ -111,11 +147,12 @@ static int look(const struct cli *cli, struct cli_session *s, struct watch *w)
 static int watch(const struct cli *cli, struct cli_session *s, struct watch *w)
 {
     uint64_t began_ms = cli_now_ms();
-    char size[CLI_SIZE_TEXT];
+    char size[CLI_SIZE_TEXT], shards[CLI_COUNT_TEXT];
     int result = 0;
 
     cli_bar_init(&w->bar, cli, w->label, LINE_EVERY_MS);
     w->heard_ms = began_ms;
+    w->lost_from_ms = began_ms + (cli->options.accept_loss ? ACCEPT_MS : 0);
     while ((result = look(cli, s, w)) == 0)
         cli_sleep_ms(PAUSE_MS);
     cli_bar_clear(&w->bar);
@@ -128,9 +165,10 @@ static int watch(const struct cli *cli, struct cli_session *s, struct watch *w)
                                         (int)w->node, "rebuilt_keys", (json_int_t)w->rebuilt_keys,
                                         "rebuilt_bytes", (json_int_t)w->rebuilt_bytes, "seconds",
                                         (double)(cli_now_ms() - began_ms) / 1000));
-    printf("node %u votes everywhere and its partitions are clean; %llu shards (%s) rebuilt since "
-           "it started\n",
-           w->node, (unsigned long long)w->rebuilt_keys, cli_show_size(size, w->rebuilt_bytes));
+    printf("node %u votes everywhere and its partitions are clean; %s (%s) rebuilt since it "
+           "started\n",
+           w->node, cli_show_count(shards, w->rebuilt_keys, "shard"),
+           cli_show_size(size, w->rebuilt_bytes));
     return CLI_OK;
 }
 
@@ -142,7 +180,7 @@ static int accept_loss(const struct cli *cli, struct cli_session *s)
     if (rc != 0) return cli_fail_errno(cli, rc);
     if (outcome != SHERD_OK)
         return cli_fail_outcome(cli, (struct sherd_bytes){"keeper", 6}, outcome);
-    if (!cli->options.json) puts("lost partitions begin anew, empty");
+    if (!cli->options.json) puts("lost partitions begin anew, empty: all keys in them are gone");
     return 0;
 }
 
@@ -182,14 +220,16 @@ static int run_recover(struct cli *cli)
 
 const struct cli_command cli_recover = {
     .name = "recover",
-    .arguments = "[NODE]",
+    .arguments = "NODE | --accept-loss",
     .summary = "rebuilds what a node lacks, now",
-    .help = "A node that comes back empty is rebuilt by itself; this looks through all of its\n"
-            "partitions at once. With --watch it returns when the node votes everywhere and its\n"
-            "partitions are clean. --accept-loss: what more nodes lost than the code can rebuild\n"
-            "begins anew, empty.\n\n"
-            "  sherd recover 3 --watch\n"
-            "  sherd recover --accept-loss\n",
+    .help =
+        "A node that comes back empty is rebuilt by itself; this looks through all of its\n"
+        "partitions at once. With --watch it returns when the node votes everywhere and its\n"
+        "partitions are clean; exit code 7: partitions are lost. --accept-loss: partitions that\n"
+        "more nodes forgot than the code can rebuild begin anew, empty; all keys in them are\n"
+        "gone for good, also if a node with their shards came back later.\n\n"
+        "  sherd recover 3 --watch\n"
+        "  sherd recover --accept-loss\n",
     .options = CLI_TAKES(WATCH) | CLI_TAKES(ACCEPT_LOSS),
     .words_max = 1,
     .run = run_recover,

@@ -10,7 +10,17 @@
 
 #include "client/cli/cli.h"
 
-enum { SUBJECT_SHOWN_MAX = 64, LINE_SIZE = 2048 };
+enum { SUBJECT_SHOWN_MAX = 256, TEXT_SIZE = CLI_LINE_SIZE / 4 };
+
+/* What is no UTF-8 as \xNN, control characters escaped. */
+static void clean(char *out, size_t size, struct sherd_bytes bytes, size_t bytes_max)
+{
+    char valid[CLI_LINE_SIZE];
+    size_t count = cli_make_valid(valid, sizeof(valid), bytes, bytes_max);
+
+    out[0] = '\0';
+    if (count > 0) strnvisx(out, size, valid, count, VIS_CSTYLE | VIS_NL | VIS_TAB | VIS_NOSLASH);
+}
 
 const char *cli_show(char out[CLI_SHOWN_SIZE], struct sherd_bytes bytes, size_t bytes_max)
 {
@@ -18,10 +28,7 @@ const char *cli_show(char out[CLI_SHOWN_SIZE], struct sherd_bytes bytes, size_t 
 
     if (shown > bytes_max) shown = bytes_max;
     if (shown > SHERD_KEY_MAX) shown = SHERD_KEY_MAX;
-    out[0] = '\0';
-    if (shown > 0)
-        strnvisx(out, CLI_SHOWN_SIZE, bytes.data, shown,
-                 VIS_CSTYLE | VIS_NL | VIS_TAB | VIS_NOSLASH);
+    clean(out, CLI_SHOWN_SIZE, bytes, shown);
     if (shown < bytes.size) strlcat(out, "...", CLI_SHOWN_SIZE);
     return out;
 }
@@ -35,29 +42,46 @@ const char *cli_show_size(char out[CLI_SIZE_TEXT], uint64_t bytes)
     return out;
 }
 
-static int report(const struct cli *cli, int code, const char *outcome, const char *text)
+const char *cli_show_count(char out[CLI_COUNT_TEXT], uint64_t count, const char *noun)
 {
-    char line[4 * LINE_SIZE];
+    snprintf(out, CLI_COUNT_TEXT, "%llu %s%s", (unsigned long long)count, noun,
+             count == 1 ? "" : "s");
+    return out;
+}
 
-    strnvisx(line, sizeof(line), text, strlen(text),
-             VIS_CSTYLE | VIS_NL | VIS_TAB | VIS_NOSLASH); /* one line, whatever was typed */
+const char *cli_complain(const struct cli *cli, const char *text, char line[CLI_LINE_SIZE])
+{
+    clean(line, CLI_LINE_SIZE, (struct sherd_bytes){text, strlen(text)}, TEXT_SIZE);
     if (cli->command != NULL)
         fprintf(stderr, "sherd %s: %s\n", cli->command->name, line);
     else
         fprintf(stderr, "sherd: %s\n", line);
-    if (cli->options.json)
-        cli_print_json(
-            json_pack("{s:s?, s:s, s:i}", "outcome", outcome, "error", line, "exit_code", code));
+    return line;
+}
+
+static int report(const struct cli *cli, int code, const char *outcome, json_t *more,
+                  const char *text)
+{
+    char line[CLI_LINE_SIZE];
+
+    cli_complain(cli, text, line);
+    if (cli->options.json) {
+        json_t *out =
+            json_pack("{s:s?, s:s, s:i}", "outcome", outcome, "error", line, "exit_code", code);
+        if (more != NULL) json_object_update(out, more);
+        cli_print_json(out);
+    }
+    json_decref(more);
     return code;
 }
 
 __attribute__((format(printf, 3, 0))) static int report_args(const struct cli *cli, int code,
                                                              const char *format, va_list args)
 {
-    char text[LINE_SIZE];
+    char text[TEXT_SIZE];
 
     vsnprintf(text, sizeof(text), format, args);
-    return report(cli, code, NULL, text);
+    return report(cli, code, NULL, NULL, text);
 }
 
 int cli_fail(const struct cli *cli, int code, const char *format, ...)
@@ -70,6 +94,22 @@ int cli_fail(const struct cli *cli, int code, const char *format, ...)
     return code;
 }
 
+int cli_report(const struct cli *cli, enum sherd_outcome outcome, json_t *more, const char *text)
+{
+    return report(cli, sherd_outcome_exit_code(outcome), sherd_outcome_name(outcome), more, text);
+}
+
+/* That a read changes nothing need not be said. */
+static const char *text_of(const struct cli *cli, enum sherd_outcome outcome)
+{
+    if (cli->command == NULL || !cli->command->only_reads) return sherd_outcome_text(outcome);
+    switch (outcome) {
+    case SHERD_NO_QUORUM: return "too few nodes answer";
+    case SHERD_TIMEOUT: return "no answer within the deadline";
+    default: return sherd_outcome_text(outcome);
+    }
+}
+
 /* What the caller can do about an outcome, where that is not plain. */
 static const char *remedy_of(enum sherd_outcome outcome)
 {
@@ -77,7 +117,9 @@ static const char *remedy_of(enum sherd_outcome outcome)
     case SHERD_NO_QUORUM:
     case SHERD_TIMEOUT: return "; 'sherd status' says which nodes are missing";
     case SHERD_NO_CLUSTER: return ": is it running? 'sherd cluster list' shows local clusters";
-    case SHERD_LOST: return "; 'sherd explain KEY' shows its shards";
+    case SHERD_LOST:
+        return "; 'sherd status' shows what is lost, 'sherd recover --accept-loss' gives it up";
+    case SHERD_TOO_BIG: return " of 4 MiB (4194304 bytes)";
     case SHERD_UNCERTAIN: return "; read the key to see";
     case SHERD_CONFLICT: return "; 'sherd explain KEY' shows its version";
     case SHERD_FULL: return "; delete something, or add memory";
@@ -85,65 +127,26 @@ static const char *remedy_of(enum sherd_outcome outcome)
     }
 }
 
+const char *cli_outcome_text(const struct cli *cli, struct sherd_bytes subject,
+                             enum sherd_outcome outcome, char out[CLI_LINE_SIZE])
+{
+    char shown[CLI_SHOWN_SIZE];
+
+    snprintf(out, CLI_LINE_SIZE, "%s%s%s%s", cli_show(shown, subject, SUBJECT_SHOWN_MAX),
+             subject.size > 0 ? ": " : "", text_of(cli, outcome), remedy_of(outcome));
+    return out;
+}
+
 int cli_fail_outcome(const struct cli *cli, struct sherd_bytes subject, enum sherd_outcome outcome)
 {
-    char shown[CLI_SHOWN_SIZE], text[LINE_SIZE];
-    int code = sherd_outcome_exit_code(outcome);
+    char text[CLI_LINE_SIZE];
 
-    snprintf(text, sizeof(text), "%s%s%s%s", cli_show(shown, subject, SUBJECT_SHOWN_MAX),
-             subject.size > 0 ? ": " : "", sherd_outcome_text(outcome), remedy_of(outcome));
-    return report(cli, code, sherd_outcome_name(outcome), text);
+    return cli_report(cli, outcome, NULL, cli_outcome_text(cli, subject, outcome, text));
 }
 
 int cli_fail_errno(const struct cli *cli, int rc)
 {
     return cli_fail(cli, CLI_ENVIRONMENT, "this process failed: %s", strerror(-rc));
-}
-
-int cli_print_json(json_t *object)
-{
-    json_dumpf(object, stdout, JSON_COMPACT);
-    putchar('\n');
-    json_decref(object);
-    return CLI_OK;
-}
-
-/* malloc'ed, or NULL. */
-static char *base64_of(struct sherd_bytes bytes)
-{
-    static const char letters[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
-    enum { PADDING = 64 };
-    const unsigned char *in = bytes.data;
-    char *text = malloc((bytes.size + 2) / 3 * 4 + 1), *out = text;
-
-    if (text == NULL) return NULL;
-    for (size_t i = 0; i < bytes.size; i += 3) {
-        size_t left = bytes.size - i;
-        uint32_t group = (uint32_t)in[i] << 16;
-        if (left > 1) group |= (uint32_t)in[i + 1] << 8;
-        if (left > 2) group |= in[i + 2];
-        *out++ = letters[group >> 18];
-        *out++ = letters[group >> 12 & 63];
-        *out++ = letters[left > 1 ? group >> 6 & 63 : PADDING];
-        *out++ = letters[left > 2 ? group & 63 : PADDING];
-    }
-    *out = '\0';
-    return text;
-}
-
-void cli_json_bytes(json_t *object, const char *name, struct sherd_bytes bytes)
-{
-    char other[64];
-    char *text = NULL;
-
-    if (json_object_set_new(object, name,
-                            json_stringn(bytes.size > 0 ? bytes.data : "", bytes.size)) == 0)
-        return;
-    text = base64_of(bytes);
-    snprintf(other, sizeof(other), "%s_base64", name);
-    json_object_set_new(object, other, text != NULL ? json_string(text) : json_null());
-    free(text);
 }
 
 static uint64_t ms_of(clockid_t clock)

@@ -1,4 +1,5 @@
 /* scan.c - the keys there are. */
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -48,6 +49,28 @@ static bool each(void *context, struct sherd_bytes key, uint64_t size)
     return !ferror(stdout) && scan->count != scan->cli->options.limit; /* limit 0: none */
 }
 
+/* Says how it ended: with --json inside of the object that the keys are in. Returns the exit code.
+ */
+static int finish(const struct scan *scan, struct sherd_bytes prefix, enum sherd_outcome outcome)
+{
+    int code = sherd_outcome_exit_code(outcome);
+    char text[CLI_LINE_SIZE], line[CLI_LINE_SIZE];
+    json_t *tail;
+
+    if (outcome != SHERD_OK)
+        cli_complain(scan->cli, cli_outcome_text(scan->cli, prefix, outcome, text), line);
+    if (!scan->cli->options.json) return code;
+    tail = json_pack("{s:I, s:I, s:s, s:i}", "count", (json_int_t)scan->count, "bytes",
+                     (json_int_t)scan->bytes, "outcome", sherd_outcome_name(outcome), "exit_code",
+                     code);
+    if (outcome != SHERD_OK) json_object_set_new(tail, "error", json_string(line));
+    fputs("],", stdout);
+    json_dumpf(tail, stdout, JSON_COMPACT | JSON_EMBED); /* without its braces */
+    puts("}");
+    json_decref(tail);
+    return code;
+}
+
 static int run_scan(struct cli *cli)
 {
     struct scan scan = {.cli = cli, .is_terminal = isatty(STDOUT_FILENO) == 1};
@@ -63,13 +86,9 @@ static int run_scan(struct cli *cli)
     if (cli->options.json) fputs("{\"keys\":[", stdout);
     rc = sherd_scan(session.client, prefix, each, &scan, &outcome);
     cli_bar_clear(&scan.bar);
-    if (cli->options.json)
-        printf("],\"count\":%llu,\"bytes\":%llu,\"outcome\":\"%s\"}\n",
-               (unsigned long long)scan.count, (unsigned long long)scan.bytes,
-               sherd_outcome_name(outcome));
     cli_session_close(&session);
-    if (rc != 0) return cli_fail_errno(cli, rc);
-    return outcome == SHERD_OK ? CLI_OK : cli_fail_outcome(cli, prefix, outcome);
+    if (rc != 0) outcome = rc == -ENOMEM ? SHERD_NO_MEMORY : SHERD_BAD_ARGUMENT;
+    return finish(&scan, prefix, outcome);
 }
 
 const struct cli_command cli_scan = {
@@ -81,6 +100,7 @@ const struct cli_command cli_scan = {
             "  sherd scan\n"
             "  sherd scan user/ --limit 10\n",
     .options = CLI_TAKES(LIMIT),
+    .only_reads = true,
     .words_max = 1,
     .run = run_scan,
 };

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { PATIENCE_MS = 500 }; /* for each node, when the deadline may have been too short */
+
 int cli_session_open_at(const struct cli *cli, const struct cli_place *place, uint32_t timeout_ms,
                         struct cli_session *out)
 {
@@ -57,6 +59,41 @@ int cli_session_run(const struct cli *cli, struct cli_session *s, struct sherd_o
     }
 }
 
+/* Whether every node answers when it is given time. Ends at the first one that does not. */
+static bool all_answer(const struct cli *cli, const struct cli_session *s)
+{
+    struct cli patient = *cli;
+    struct cli_session other = {0};
+    bool answers = true;
+
+    patient.options.timeout_ms = 0;
+    if (cli_session_open_at(&patient, &s->place, PATIENCE_MS, &other) != 0) return false;
+    for (size_t i = 0; i < s->conf.node_count && answers; i++) {
+        enum sherd_outcome outcome = SHERD_NO_QUORUM;
+        char *text = NULL;
+        int rc = sherd_node_stats(other.client, (uint16_t)i, &outcome, &text);
+        answers = rc == 0 && outcome == SHERD_OK;
+        free(text);
+    }
+    cli_session_close(&other);
+    return answers;
+}
+
+int cli_session_fail(const struct cli *cli, const struct cli_session *s, const struct sherd_op *op)
+{
+    enum sherd_outcome outcome = op->outcome;
+    char shown[CLI_SHOWN_SIZE], text[CLI_LINE_SIZE];
+    bool is_silence =
+        outcome == SHERD_NO_QUORUM || outcome == SHERD_TIMEOUT || outcome == SHERD_NO_CLUSTER;
+
+    if (!is_silence || !all_answer(cli, s)) return cli_fail_outcome(cli, op->key, outcome);
+    snprintf(text, sizeof(text),
+             "%s: too few answers within %u ms, though all nodes can be reached%s; raise --timeout",
+             cli_show(shown, op->key, SHERD_KEY_MAX), s->timeout_ms,
+             cli->command->only_reads ? "" : "; nothing changed");
+    return cli_report(cli, outcome == SHERD_NO_QUORUM ? outcome : SHERD_TIMEOUT, NULL, text);
+}
+
 int cli_key(const struct cli *cli, const char *word, struct sherd_bytes *out)
 {
     size_t size = strlen(word);
@@ -72,40 +109,39 @@ int cli_key(const struct cli *cli, const char *word, struct sherd_bytes *out)
 
 static int too_big(const struct cli *cli, const char *what)
 {
-    return cli_fail(cli, sherd_outcome_exit_code(SHERD_TOO_BIG),
-                    "%s: the value is larger than the limit of 4 MiB (%u bytes)", what,
-                    SHERD_VALUE_MAX);
+    return cli_fail_outcome(cli, (struct sherd_bytes){what, strlen(what)}, SHERD_TOO_BIG);
 }
 
-static int read_value(const struct cli *cli, const char *path, struct sherd_bytes *out,
-                      void **memory)
+/* Into a buffer of SHERD_VALUE_MAX + 1 bytes. */
+static int fill(const struct cli *cli, const char *path, FILE *file, char *buffer, size_t *size)
+{
+    *size = fread(buffer, 1, SHERD_VALUE_MAX + 1, file);
+    if (ferror(file))
+        return cli_fail(cli, CLI_ENVIRONMENT, "cannot read %s: %s", path, strerror(errno));
+    return *size > SHERD_VALUE_MAX ? too_big(cli, file == stdin ? "standard input" : path) : 0;
+}
+
+int cli_read_file(const struct cli *cli, const char *path, struct sherd_bytes *out, void **memory)
 {
     bool is_stdin = strcmp(path, "-") == 0;
     FILE *file = is_stdin ? stdin : fopen(path, "re");
-    char *buffer = NULL;
-    size_t size;
-    int code = 0;
+    char *buffer, *smaller;
+    size_t size = 0;
+    int code;
 
     if (file == NULL)
         return cli_fail(cli, CLI_ENVIRONMENT, "cannot read %s: %s", path, strerror(errno));
     buffer = malloc(SHERD_VALUE_MAX + 1);
-    if (buffer == NULL) {
-        code = cli_fail_errno(cli, -ENOMEM);
-        goto done;
-    }
-    size = fread(buffer, 1, SHERD_VALUE_MAX + 1, file);
-    if (ferror(file))
-        code = cli_fail(cli, CLI_ENVIRONMENT, "cannot read %s: %s", path, strerror(errno));
-    else if (size > SHERD_VALUE_MAX)
-        code = too_big(cli, is_stdin ? "standard input" : path);
-    if (code != 0) goto done;
-    *out = (struct sherd_bytes){buffer, size};
-    *memory = buffer;
-    buffer = NULL;
-done:
-    free(buffer);
+    code = buffer != NULL ? fill(cli, path, file, buffer, &size) : cli_fail_errno(cli, -ENOMEM);
     if (!is_stdin) fclose(file);
-    return code;
+    if (code != 0) {
+        free(buffer);
+        return code;
+    }
+    smaller = realloc(buffer, size + 1); /* several of these may wait at a time */
+    *memory = smaller != NULL ? smaller : buffer;
+    *out = (struct sherd_bytes){*memory, size};
+    return 0;
 }
 
 int cli_value(const struct cli *cli, int index, struct sherd_bytes *out, void **memory)
@@ -120,7 +156,7 @@ int cli_value(const struct cli *cli, int index, struct sherd_bytes *out, void **
         return cli_fail(cli, CLI_USAGE,
                         "VALUE is missing: give one, or --file FILE, or - for standard input");
     if (file != NULL || strcmp(word, "-") == 0)
-        return read_value(cli, file != NULL ? file : "-", out, memory);
+        return cli_read_file(cli, file != NULL ? file : "-", out, memory);
     *out = (struct sherd_bytes){word, strlen(word)};
     return out->size > SHERD_VALUE_MAX ? too_big(cli, "VALUE") : 0;
 }

@@ -28,6 +28,14 @@ void cli_session_close(struct cli_session *s);
  * exit code. The caller frees op->result (sherd_value_fini). */
 int cli_session_run(const struct cli *cli, struct cli_session *s, struct sherd_op *op, bool again);
 
+/* Reports what became of an operation that is not OK. Returns its exit code. If the cluster
+ * did not answer in time although all nodes can be reached, it was the deadline: says so. */
+int cli_session_fail(const struct cli *cli, const struct cli_session *s, const struct sherd_op *op);
+
+/* A whole file of at most SHERD_VALUE_MAX bytes; "-" is standard input. *memory is the caller's to
+ * free. 0, or an exit code. */
+int cli_read_file(const struct cli *cli, const char *path, struct sherd_bytes *out, void **memory);
+
 /* The key in a word of the command line. 0, or an exit code. */
 int cli_key(const struct cli *cli, const char *word, struct sherd_bytes *out);
 

@@ -13,39 +13,53 @@ static json_t *json_of_nodes(const struct cli_health *h, const struct cli_sessio
     json_t *list = json_array();
 
     for (size_t i = 0; i < h->count; i++)
-        json_array_append_new(list,
-                              json_pack("{s:i, s:s, s:s, s:s, s:O?}", "id", (int)i, "endpoint",
-                                        s->conf.nodes[i].endpoint, "zone", s->conf.nodes[i].zone,
-                                        "state", h->nodes[i].state, "stats", h->nodes[i].stats));
+        json_array_append_new(
+            list, json_pack("{s:i, s:s, s:s, s:s, s:I, s:I, s:O?}", "id", (int)i, "endpoint",
+                            s->conf.nodes[i].endpoint, "zone", s->conf.nodes[i].zone, "state",
+                            h->nodes[i].state, "lost_forgotten", (json_int_t)h->nodes[i].forgotten,
+                            "lost_kept", (json_int_t)h->nodes[i].kept, "stats", h->nodes[i].stats));
     return list;
+}
+
+/* Where the cluster is described: the folder of a local one. */
+static const char *place_of(const struct cli_session *s)
+{
+    return s->place.dir[0] != '\0' ? s->place.dir : s->place.conf;
 }
 
 static json_t *json_of_info(const struct cli_health *h, const struct cli_session *s)
 {
     const struct sherd_cluster_info *info = &h->info;
-    uint64_t live = cli_health_live(h);
     char cluster[20];
+    json_t *out;
 
     snprintf(cluster, sizeof(cluster), "%016llx", (unsigned long long)info->cluster);
-    return json_pack("{s:s, s:s, s:i, s:i, s:I, s:I, s:i, s:i, s:i, s:i, s:i}", "id", cluster,
-                     "name", s->conf.cluster, "k", (int)s->conf.k, "m", (int)s->conf.m,
-                     "map_version", (json_int_t)info->map_version, "live_version", (json_int_t)live,
-                     "partitions", (int)info->partitions, "degraded", (int)info->degraded,
-                     "learning", (int)info->learning, "unclean", (int)info->unclean, "lost",
-                     (int)info->lost);
+    out = json_pack("{s:s, s:s, s:o, s:i, s:i}", "id", cluster, "name", s->conf.cluster, "place",
+                    cli_json_text(place_of(s)), "k", (int)s->conf.k, "m", (int)s->conf.m);
+    json_object_update_new(out, json_pack("{s:I, s:I, s:i, s:I, s:i, s:i, s:i, s:i}", "map_version",
+                                          (json_int_t)info->map_version, "live_version",
+                                          (json_int_t)cli_health_live(h), "partitions",
+                                          (int)info->partitions, "degraded",
+                                          (json_int_t)h->degraded, "degraded_in_map",
+                                          (int)info->degraded, "learning", (int)info->learning,
+                                          "unclean", (int)info->unclean, "lost", (int)info->lost));
+    return out;
 }
 
 static void print_json(const struct cli_health *h, const struct cli_session *s)
 {
-    cli_print_json(json_pack("{s:b, s:O, s:o, s:I, s:O?, s:o}", "healthy",
-                             (int)cli_health_is_good(h), "problems", h->problems, "cluster",
-                             json_of_info(h, s), "bytes_held", (json_int_t)h->bytes, "keeper",
-                             h->keeper, "nodes", json_of_nodes(h, s)));
+    bool is_good = cli_health_is_good(h);
+
+    cli_print_json(json_pack(
+        "{s:s, s:i, s:b, s:O, s:o, s:I, s:O?, s:o}", "outcome", is_good ? "OK" : "UNHEALTHY",
+        "exit_code", is_good ? CLI_OK : CLI_UNHEALTHY, "healthy", (int)is_good, "problems",
+        h->problems, "cluster", json_of_info(h, s), "bytes_held", (json_int_t)h->bytes, "keeper",
+        h->keeper, "nodes", json_of_nodes(h, s)));
 }
 
 static void print_node(const struct cli_node *node, size_t id, const char *endpoint)
 {
-    char size[CLI_SIZE_TEXT] = "-", heard[16] = "-";
+    char size[CLI_SIZE_TEXT], limit[CLI_SIZE_TEXT], heard[16] = "-";
 
     if (node->stats == NULL) {
         printf("%4zu  %-26s %s\n", id, endpoint, node->state);
@@ -53,9 +67,9 @@ static void print_node(const struct cli_node *node, size_t id, const char *endpo
     }
     if (node->keeper_ms >= 0)
         snprintf(heard, sizeof(heard), "%.1f s", (double)node->keeper_ms / 1000);
-    printf("%4zu  %-26s %-11s %9llu %10s %6llu %10s", id, endpoint, node->state,
+    printf("%4zu  %-26s %-11s %9llu %9s of %-9s %4llu %10s", id, endpoint, node->state,
            (unsigned long long)node->keys, cli_show_size(size, node->bytes),
-           (unsigned long long)node->live, heard);
+           cli_show_size(limit, node->bytes_max), (unsigned long long)node->live, heard);
     if (strcmp(node->state, "up") != 0 && node->total > 0)
         printf("  %llu of %llu", (unsigned long long)node->done, (unsigned long long)node->total);
     putchar('\n');
@@ -70,16 +84,18 @@ static void print_text(const struct cli_health *h, const struct cli_session *s)
 
     puts(cli_health_is_good(h) ? "healthy" : "NOT healthy:");
     json_array_foreach(h->problems, i, problem) printf("  %s\n", json_string_value(problem));
-    printf("\ncluster %s, code %u+%u, keeper %s; %s held by all nodes\n", s->conf.cluster,
-           s->conf.k, s->conf.m,
+    printf("\ncluster %s (%s)\ncode %u+%u, keeper %s; %s held by all nodes\n", s->conf.cluster,
+           place_of(s), s->conf.k, s->conf.m,
            s->conf.keeper[0] == '\0' ? "none" : (h->keeper != NULL ? "answers" : "does not answer"),
            cli_show_size(size, h->bytes));
     if (h->has_info)
         printf(
-            "partitions %u: %u degraded, %u learning, %u unclean, %u lost; map %llu, live %llu\n",
-            info->partitions, info->degraded, info->learning, info->unclean, info->lost,
-            (unsigned long long)info->map_version, (unsigned long long)cli_health_live(h));
-    puts("\nnode  endpoint                   state            keys       held    map  heartbeat");
+            "partitions %u: %llu degraded, %u learning, %u unclean, %u lost; map %llu, live %llu\n",
+            info->partitions, (unsigned long long)h->degraded, info->learning, info->unclean,
+            info->lost, (unsigned long long)info->map_version,
+            (unsigned long long)cli_health_live(h));
+    puts("\nnode  endpoint                   state            keys      used of memory     map"
+         "  heartbeat");
     for (i = 0; i < h->count; i++)
         print_node(&h->nodes[i], i, s->conf.nodes[i].endpoint);
 }
@@ -145,11 +161,17 @@ const struct cli_command cli_status = {
     .name = "status",
     .arguments = "",
     .summary = "nodes, partitions, what is degraded or being rebuilt, and why",
-    .help = "Exit code 0: every node answers, every slot votes, nothing waits to be repaired; else "
-            "5.\n\n"
-            "  sherd status\n"
-            "  sherd status --wait 60\n"
-            "  sherd status --json | jq '.nodes[].stats.counters.refused'\n",
+    .only_reads = true,
+    .help =
+        "Exit code 0: every node answers, every slot votes, nothing waits to be repaired; else "
+        "5.\n"
+        "States: down; starting; learning, rebuilding; sealing (waits for a new epoch); unclean\n"
+        "(an older epoch is open); repairing; full (more than 95 % of the memory used); and of\n"
+        "lost partitions: empty, lost (forgot all it had, or a part), waiting (kept its shards,\n"
+        "which alone are too few).\n\n"
+        "  sherd status\n"
+        "  sherd status --wait 60\n"
+        "  sherd status --json | jq '.nodes[].stats.counters.refused'\n",
     .options = CLI_TAKES(WAIT),
     .run = run_status,
 };

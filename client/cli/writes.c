@@ -17,6 +17,8 @@ static int print_written(const struct cli *cli, const struct sherd_op *op)
         cli_json_bytes(out, "key", op->key);
         if (op->kind == SHERD_OP_INCREMENT)
             json_object_set_new(out, "number", json_integer(op->number));
+        if (op->kind == SHERD_OP_APPEND)
+            json_object_set_new(out, "size", json_integer((json_int_t)op->size));
         return cli_print_json(out);
     }
     if (op->kind == SHERD_OP_INCREMENT)
@@ -25,6 +27,22 @@ static int print_written(const struct cli *cli, const struct sherd_op *op)
         printf("ok: version %s, %u of %u shards held\n", version, op->shards_held,
                op->shards_total);
     return CLI_OK;
+}
+
+/* A cas that came too late: with the version that the next one needs, if it can be had. */
+static int fail_cas(const struct cli *cli, struct cli_session *s, const struct sherd_op *op)
+{
+    struct sherd_op look = {.kind = SHERD_OP_LOOK, .key = op->key};
+    char version[SHERD_VERSION_TEXT_SIZE], shown[CLI_SHOWN_SIZE], text[CLI_LINE_SIZE];
+    int code = cli_session_run(cli, s, &look, false);
+
+    if (code != 0) return code;
+    if (look.outcome != SHERD_OK) return cli_session_fail(cli, s, op);
+    sherd_version_format(look.result.version, version);
+    sherd_value_fini(&look.result);
+    snprintf(text, sizeof(text), "%s: %s; its version is %s now",
+             cli_show(shown, op->key, SHERD_KEY_MAX), sherd_outcome_text(op->outcome), version);
+    return cli_report(cli, op->outcome, json_pack("{s:s}", "version", version), text);
 }
 
 /* Runs the operation on the key in words[0] and reports what became of it. */
@@ -41,8 +59,10 @@ static int write_key(const struct cli *cli, struct sherd_op *op)
     if (code == 0) {
         if (op->outcome == SHERD_OK)
             code = print_written(cli, op);
+        else if (op->kind == SHERD_OP_CAS && op->outcome == SHERD_CONFLICT)
+            code = fail_cas(cli, &session, op);
         else
-            code = cli_fail_outcome(cli, op->key, op->outcome);
+            code = cli_session_fail(cli, &session, op);
         sherd_value_fini(&op->result);
     }
     cli_session_close(&session);
@@ -105,7 +125,8 @@ const struct cli_command cli_set = {
     .summary = "stores a value under a key",
     .help =
         "Keys have 1 to 1024 bytes, values up to 4 MiB. A write that may or may not have happened\n"
-        "is repeated within the deadline.\n\n"
+        "is repeated within the deadline. Without --ttl the value never expires, whatever the one\n"
+        "before it did.\n\n"
         "  sherd set greeting 'Good morning'\n"
         "  sherd set photo --file photo.jpg --ttl 3600\n"
         "  tar c src | sherd set src.tar -\n",
@@ -119,7 +140,8 @@ const struct cli_command cli_cas = {
     .name = "cas",
     .arguments = "KEY VERSION VALUE | KEY VERSION --file FILE | KEY VERSION -",
     .summary = "stores a value if the key's version is still VERSION",
-    .help = "VERSION 'none': if there is no value. Exit code 3: it has another version.\n\n"
+    .help = "VERSION 'none': if there is no value. Exit code 3: it has another version, which is\n"
+            "named. Without --ttl the new value never expires.\n\n"
             "  sherd cas lock none \"$(hostname)\"\n"
             "  sherd cas counter 1-18f2ab34c1d0000-9d2c01aa77e3b5f0 8\n",
     .options = CLI_TAKES(FILE) | CLI_TAKES(TTL),
@@ -132,7 +154,8 @@ const struct cli_command cli_incr = {
     .name = "incr",
     .arguments = "KEY [DELTA]",
     .summary = "adds DELTA (1) to the number under a key, and prints it",
-    .help = "No value counts as 0. The value is a decimal number of 64 bits with a sign.\n\n"
+    .help = "No value counts as 0. The value is a decimal number of 64 bits with a sign.\n"
+            "It expires as before unless --ttl is given.\n\n"
             "  sherd incr visits\n"
             "  sherd incr stock -3\n",
     .options = CLI_TAKES(TTL),
@@ -145,7 +168,7 @@ const struct cli_command cli_append = {
     .name = "append",
     .arguments = "KEY VALUE | KEY --file FILE | KEY -",
     .summary = "adds bytes at the end of the value",
-    .help = "No value counts as an empty one.\n\n"
+    .help = "No value counts as an empty one. It expires as before unless --ttl is given.\n\n"
             "  sherd append log 'one more line'\n"
             "  date | sherd append log -\n",
     .options = CLI_TAKES(FILE) | CLI_TAKES(TTL),

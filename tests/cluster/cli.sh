@@ -6,6 +6,12 @@ set -u
 . "$(dirname "$0")/lib.sh"
 export XDG_STATE_HOME="$work/state"
 
+# One line, which an object fills.
+one_object() {
+    [ "$(wc -l <"$out")" -eq 1 ] || fail "not one line"
+    grep -q '^{.*"exit_code":[0-9].*}$' "$out" || fail "not one object: $(head -c 300 "$out")"
+}
+
 # ---- Wrong input, before there is a cluster ----
 long_key=$(head -c 1025 /dev/zero | tr '\0' k)
 expect 2 sherd;                               says "no command"
@@ -34,11 +40,17 @@ expect 6 sherd get k;                         says "start one with 'sherd cluste
 expect 6 sherd get k --conf /nonexistent;     says "no cluster: /nonexistent"
 expect 6 sherd cluster down;                  says "no cluster in"
 expect 6 sherd get k --json;                  prints '"exit_code":6'
+expect 2 sherd cluster;                       says "up, down, list"
+expect 0 sherd get --version;                 prints "sherd "
+expect 0 sherd version --json;                prints '"outcome":"OK"'
+expect 0 sherd help set --json;               one_object
+expect 2 sherd "$(printf 'f\377')" --json;    says "unknown command 'f\xff'"; one_object
 
 # ---- A cluster ----
 cluster_up --nodes 6 --code 4+2
 sherd cluster list --dir "$cluster" --json >"$out" || fail "list"
 [ "$(grep -o '"state":"running"' "$out" | wc -l)" -eq 6 ] || fail "six servers run"
+expect 0 sherd cluster list;                  prints "$cluster  code 4+2" # those of --dir, too
 expect 6 sherd cluster up --dir "$cluster";   says "running already"
 expect 6 sherd cluster up --dir "$work/other" --base-port "$base_port"; says "port $base_port is in use"
 expect 0 sherd status --wait 20;              prints "healthy"
@@ -47,6 +59,8 @@ expect 2 sherd recover 77;                    says "unknown node"
 
 # ---- Values ----
 expect 1 sherd get k;                         says "k: no value under this key"
+expect 1 sherd get "$(printf 'k\377y')" --json; prints '"error":"k\\xffy: no value'; one_object
+expect 5 sherd get k --timeout 1;             says "all nodes can be reached; raise --timeout"
 expect 1 sherd exists k
 expect 1 sherd del k
 expect 0 sherd set k 'Guten Morgen';          prints "6 of 6 shards"
@@ -55,9 +69,11 @@ expect 0 sherd --json get k;                  prints '"value":"Guten Morgen"'
 expect 0 sherd exists k;                      prints "12 bytes"
 expect 0 sherd ttl k;                         prints "never"
 expect 0 sherd set t v --ttl 100;             expect 0 sherd ttl t; prints "99."
-expect 0 sherd append k '!';                  expect 0 sherd get k; prints 'Guten Morgen!'
+expect 0 sherd append k '!' --json;           prints '"size":13'
+expect 0 sherd get k;                         prints 'Guten Morgen!'
 expect 0 sherd incr n;                        prints 1
 expect 0 sherd incr n -43;                    prints -42
+expect 0 sherd incr n +2;                     prints -40
 expect 3 sherd incr k;                        says "not a number"
 expect 0 sherd set -- -k -v;                  expect 0 sherd get -- -k; prints -v
 for size in 0 1 3 100 4095 4096 65537 1048576 4194304; do
@@ -78,6 +94,8 @@ version=$(sed -n 's/.*"version":"\([^"]*\)".*/\1/p' "$out")
 expect 0 sherd cas k "$version" new;          expect 0 sherd get k; prints new
 expect 3 sherd cas k "$version" newer;        says "not in the expected state"
 expect 3 sherd cas k none newest;             says "not in the expected state"
+version=$(sherd explain k --json | sed -n 's/.*"version":"\([^"]*\)".*/\1/p')
+expect 3 sherd cas k none newest --json;      prints "\"version\":\"$version\""; one_object
 expect 0 sherd cas fresh none first;          expect 0 sherd get fresh; prints first
 expect 0 sherd del fresh;                     expect 1 sherd get fresh
 
@@ -87,6 +105,9 @@ for i in 1 2 3 4 5 6 7 8 9; do head -c "${i}000" /dev/urandom >"$work/tree/sub/$
 expect 0 sherd import "$work/tree" --prefix p:; prints "stored: 9 files"
 expect 0 sherd verify "$work/tree" --prefix p:; prints "equal: 9 files"
 expect 0 sherd scan p: --json;                prints '"count":9'
+ln -s 1 "$work/tree/sub/link" && mkfifo "$work/tree/sub/fifo"
+expect 0 sherd verify "$work/tree" --prefix p: --json; prints '"skipped":2'; one_object
+expect 2 sherd import "$work/value";          grep -q "limit of 4 MiB" "$err" || fail "import of a big file"
 expect 0 sherd scan p: --limit 2;             [ "$(wc -l <"$out")" -eq 2 ] || fail "scan --limit"
 (cd "$work/tree" && find sub -type f -exec sha256sum {} +) >"$work/sums"
 expect 0 sherd verify --sums "$work/sums" --prefix "p:$work/tree/"; prints "equal: 9 files"
@@ -101,6 +122,8 @@ expect 0 sherd cluster kill 4 --dir "$cluster"
 expect 0 sherd verify --sums "$work/sums" --prefix "p:$work/tree/"; prints "equal: 9 files"
 expect 5 sherd set k two-down --timeout 2000; says "nothing changed" # 4+2 needs five to write
 expect 5 sherd status;                        prints "node 1"
+expect 5 sherd status --json;                 prints '"degraded":256'; one_object
+expect 0 sherd explain during --json;         prints '"survives":0'
 expect 0 sherd cluster start 1 --dir "$cluster"
 expect 6 sherd cluster start 1 --dir "$cluster"; says "running already"
 expect 0 sherd cluster wipe 4 --dir "$cluster"
@@ -113,8 +136,31 @@ expect 0 sherd cluster kill 3 --dir "$cluster"
 expect 0 sherd verify --sums "$work/sums" --prefix "p:$work/tree/"; prints "equal: 9 files"
 expect 0 sherd get during;                    prints one-down
 
+# ---- More than the code can rebuild ----
+expect 0 sherd cluster kill 4 --dir "$cluster"
+expect 5 sherd scan --json --timeout 1000;    one_object
+expect 0 sherd cluster start 2 --dir "$cluster"
+expect 0 sherd cluster start 3 --dir "$cluster"
+expect 0 sherd cluster start 4 --dir "$cluster"
+expect 7 sherd recover 3 --watch;             grep -q -- "recover --accept-loss' lets" "$err" || fail "recover"
+expect 7 sherd get during;                    says "sherd recover --accept-loss"
+expect 7 sherd explain during;                says "sherd status"
+expect 5 sherd status;                        prints "node 3: 256 lost partitions forgotten"
+                                              prints "node 1: 256 lost partitions kept"
+expect 0 sherd recover 3 --accept-loss --watch; prints "node 3 votes everywhere"
+expect 0 sherd status --wait 20;              prints "healthy"
+expect 1 sherd get during
+
+# ---- A read quorum of two, one shard ----
+cluster_up --nodes 3 --code 1+2
+expect 0 sherd set k v
+expect 0 sherd explain k --json;              prints '"survives":1'
+expect 0 sherd cluster kill 2 --dir "$cluster"
+expect 0 sherd explain k --json;              prints '"survives":0'
+expect 0 sherd get k;                         prints v
+
 # ---- The end ----
-expect 0 sherd cluster down --dir "$cluster"; prints "4 nodes stopped"
+expect 0 sherd cluster down --dir "$cluster"; prints "2 nodes stopped"
 cluster=
 expect 6 sherd get k;                         says "no cluster"
 echo ok
