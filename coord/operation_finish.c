@@ -20,9 +20,9 @@ void sherd_op_promise(struct sherd_turn *t)
     op->phase_due_us = op->finisher.due_us;
 }
 
-/* Whether the own attempt is proved never to have taken effect: see the header. One of an epoch that
- * is no longer open may have been forgotten with it, when a loss was accepted: then it proves nothing
- * that it is not found. */
+/* Whether the own attempt is proved never to have taken effect: see the header. One of an epoch
+ * that is no longer open may have been forgotten with it, when a loss was accepted: then it proves
+ * nothing that it is not found. */
 static bool is_buried(const struct sherd_operation *op)
 {
     bool passed_over = sherd_ballot_compare(op->chosen, op->bury) < 0 ||
@@ -97,9 +97,8 @@ static void on_promised(struct sherd_turn *t, bool clean)
     sherd_op_note_current(op, seen, t->env->wall_ms);
     op->chosen = seen ? seen->ballot : SHERD_BALLOT_ZERO;
     if (op->promise_write && !op->alive) {
-        struct sherd_ballot current = op->exists ? op->version : SHERD_BALLOT_ZERO;
         op->promise_write = false;
-        if (sherd_ballot_equal(current, op->expect)) {
+        if (sherd_ballot_equal(op->version, op->expect)) {
             sherd_op_write_at(t, op->finisher.ballot, true);
             return;
         }

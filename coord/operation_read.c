@@ -1,6 +1,14 @@
 /* operation_read.c - READING, and what follows a complete read. PROTOCOL 4. */
 #include "coord/operation_parts.h"
 
+/* What stands in the way of a decision, or of a conditional write that was refused again, may be
+ * held by a single node that a read quorum passes by. */
+static bool must_hear_all(const struct sherd_operation *op)
+{
+    return op->ask_all || op->goal == SHERD_GOAL_FINISH || op->goal == SHERD_GOAL_REPAIR ||
+           (op->must_finish && op->attempts >= 2);
+}
+
 void sherd_op_read(struct sherd_turn *t)
 {
     struct sherd_operation *op = t->op;
@@ -11,8 +19,7 @@ void sherd_op_read(struct sherd_turn *t)
     op->round++;
     op->reader.partition = op->partition;
     op->reader.k = op->map->k;
-    op->reader.ask_all =
-        op->goal == SHERD_GOAL_REPAIR || op->goal == SHERD_GOAL_FINISH || op->ask_all;
+    op->reader.ask_all = must_hear_all(op);
     op->reader.want_value =
         op->goal == SHERD_GOAL_GET || op->goal == SHERD_GOAL_REPAIR || op->want_value;
     sherd_reader_start(&op->reader, t->env, t->out);
@@ -53,7 +60,7 @@ static void compute(struct sherd_turn *t)
         sherd_op_finish(t, SHERD_LOST);
         return;
     }
-    op->expect = op->exists ? op->version : SHERD_BALLOT_ZERO;
+    op->expect = op->version; /* also of a tombstone: see participant.c */
     op->encoded = false;
     op->phase = SHERD_PHASE_COMPUTING;
     op->phase_due_us = UINT64_MAX;

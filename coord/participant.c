@@ -98,17 +98,15 @@ static bool is_crowded(const struct step *s)
     return s->record->count >= SHERD_ENTRIES_MAX - 1 || undecided_count(s) >= SHERD_UNDECIDED_MAX;
 }
 
-/* Whether the newest entry is what a conditional PREPARE expects. Expiry is judged by the ballot's
- * clock, so that every node says the same (PROTOCOL 8). */
+/* Whether nothing newer is here than the version that a conditional PREPARE expects. A tombstone is
+ * expected by its own version, too: two of them are not the same, and an undecided one may yet turn
+ * out to be dead. Who lacks that version, or has forgotten it, may accept: what matters is that no
+ * other write came in between. */
 static bool meets_expect(const struct step *s)
 {
     const struct sherd_entry *e = highest(s);
-    uint64_t at_ms = sherd_clock_wall_ms(s->r->ballot.clock);
 
-    if (!e || sherd_meta_is_absent(&e->meta, at_ms)) return sherd_ballot_is_zero(s->r->expect);
-    /* Nor is it in the way to have missed what is expected: whoever holds a write above it says so,
-     * and a key that is updated without pause would leave this node behind for ever. */
-    return sherd_ballot_equal(e->version, s->r->expect) ||
+    return !e || sherd_ballot_equal(e->version, s->r->expect) ||
            sherd_ballot_compare(e->ballot, s->r->expect) < 0;
 }
 

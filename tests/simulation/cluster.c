@@ -33,8 +33,6 @@ uint16_t sim_partition_of(const struct sim_cluster *c, uint8_t key)
     return (uint16_t)(c->key_hash[key] % c->partitions);
 }
 
-static uint64_t version_of(const struct sherd_map *map) { return map->version; }
-
 const struct sim_map *sim_map_of(struct sim_cluster *c, struct sherd_bytes bytes)
 {
     uint16_t partitions = sherd_map_peek_partitions(bytes);
@@ -51,7 +49,7 @@ const struct sim_map *sim_map_of(struct sim_cluster *c, struct sherd_bytes bytes
     }
     if (map->version >= SIM_MAPS_MAX || c->maps[map->version].map) {
         sim_fail(&c->world, "map %u: another of this version was published, or too many",
-                 (unsigned)version_of(map));
+                 (unsigned)map->version);
         return NULL;
     }
     memcpy(copy, bytes.data, bytes.size);
@@ -71,6 +69,7 @@ static void init(struct sim_cluster *c)
     c->partitions = (uint16_t)(1 + sim_below(w, SIM_PARTITIONS_MAX));
     c->nodes = (uint8_t)(c->config.k + c->config.m + sim_below(w, 2));
     c->keys = (uint8_t)(1 + sim_below(w, 3));
+    c->deaf = (uint8_t)sim_below(w, 2u * c->nodes);
     c->clients = (uint8_t)(2 + sim_below(w, SIM_CLIENTS_MAX - 1));
     for (uint8_t i = 0; i < c->keys; i++) {
         snprintf(c->key_text[i], sizeof(c->key_text[i]), "k%u", i % 10u);
@@ -190,6 +189,7 @@ static bool is_key_settled(const struct sim_cluster *c, uint8_t key, const char 
 
         *why = "an entry is undecided";
         if (r->count > 1 || (e && !e->committed)) return false;
+        if (e && sherd_meta_is_absent(&e->meta, 0)) e = NULL; /* others may have forgotten it */
         if (rest == p->voters) first = e;
         *why = "a holder lacks a value";
         if (!e != !first) return false;
@@ -247,6 +247,32 @@ static void judge(struct sim_cluster *c)
     }
 }
 
+static void storm(struct sim_cluster *c, uint64_t time_ms)
+{
+    c->calm = false;
+    call(c, 0);
+    sim_faults_start(c);
+    run_for(c, time_ms * SIM_MS);
+    sim_faults_end(c);
+    settle(c);
+}
+
+/* Long enough for tombstones to go. */
+static void pause(struct sim_cluster *c)
+{
+    uint64_t time_us = (125 + sim_below(&c->world, 60)) * (uint64_t)SIM_SECOND;
+
+    for (int i = 0; i < 4; i++)
+        sim_load_call(c);
+    run_for(c, sim_below(&c->world, 2 * SIM_MS));
+    sim_faults_pause(c, time_us);
+    run_for(c, time_us);
+    c->idle = false;
+    for (int i = 0; i < 4; i++)
+        sim_load_call(c);
+    run_for(c, 2 * SIM_SECOND);
+}
+
 /* What every node holds, for whoever reads the trace of a failed schedule. */
 static void print_records(const struct sim_cluster *c)
 {
@@ -276,14 +302,13 @@ void sim_cluster_run(struct sim_cluster *c, const struct sim_config *config,
     init(c);
     sim_weather_draw(c);
     boot(c);
-    if (!c->world.failed) {
-        start_clients(c);
-        call(c, 0);
-        sim_faults_start(c);
-        run_for(c, (300 + sim_below(&c->world, 4000)) * SIM_MS);
-        sim_faults_end(c);
-        settle(c);
+    if (!c->world.failed) start_clients(c);
+    if (!c->world.failed && sim_below(&c->world, 8) == 0) {
+        storm(c, 300 + sim_below(&c->world, 1000));
+        if (!c->world.failed) pause(c);
+        sim_weather_draw(c);
     }
+    if (!c->world.failed) storm(c, 300 + sim_below(&c->world, 4000));
     for (uint8_t key = 0; key < c->keys && !c->world.failed; key++) {
         ask(c, SIM_GET, key);
         ask(c, SIM_SET, key);

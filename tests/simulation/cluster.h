@@ -40,12 +40,10 @@ enum {
     X(forget_overtaken, "a node forgets that an entry may have been read before it was overtaken") \
     X(forget_promise, "a node does not remember what it promised")                                 \
     X(forget_exposure, "a node answers every ABORT as not exposed")                                \
-    X(nack_not_kept, "a NACK is not for good")                                                     \
     X(repeat_prepare, "a PREPARE may reach a node twice")                                          \
     X(accept_stale, "a node looks at no epoch")                                                    \
     X(no_expect, "a node ignores what a conditional PREPARE expects")                              \
     X(same_epoch_rejoin, "a node that lost its state goes on as if it had not")                    \
-    X(skip_rebuild, "a learner says at once that it is rebuilt")                                   \
     X(skip_scan, "a scanner says at once that it has scanned")                                     \
     X(live_early, "an epoch is live before the older ones are sealed")                             \
     X(forget_floor, "a node loses its floor")
@@ -165,6 +163,14 @@ struct sim_op {
     uint8_t task;
 };
 
+/* One round about a tombstone that may go (PROTOCOL 8). */
+struct sim_forget {
+    bool active;
+    uint64_t id, give_up_us;
+    uint32_t epoch, asked, answered, holds; /* slots */
+    struct sherd_ballot ballot;
+};
+
 /* Rebuild or scan of one partition, by one daemon. */
 struct sim_job {
     bool active, scan, failed;
@@ -191,6 +197,7 @@ struct sim_node {
     /* the daemon */
     struct sim_client daemon;
     struct sim_job jobs[SIM_PARTITIONS_MAX];
+    struct sim_forget forgets[SIM_KEYS_MAX];
 };
 
 struct sim_keeper {
@@ -211,7 +218,7 @@ struct sim_network {
 
 struct sim_counts {
     uint64_t schedules, calls, outcomes[SHERD_OUTCOME_COUNT], died, messages, events;
-    uint64_t wipes, several, stops, cuts, epochs, lost_markers, too_long, updates;
+    uint64_t wipes, forgotten, stops, cuts, epochs, lost_markers, too_long, updates;
 };
 
 struct sim_cluster {
@@ -224,7 +231,9 @@ struct sim_cluster {
     char key_text[SIM_KEYS_MAX][4];
     uint64_t key_hash[SIM_KEYS_MAX];
     uint32_t vacate_ms;
-    bool calm; /* faults are over */
+    uint8_t deaf; /* no FORGET reaches this node: it alone keeps its tombstones */
+    bool calm;    /* faults are over */
+    bool idle;    /* and nothing happens for minutes */
     uint8_t wipes;
     bool lost[SIM_PARTITIONS_MAX]; /* told so by the map */
     bool lossy;                    /* state was lost beyond what can lose no value */

@@ -164,9 +164,86 @@ static void on_page(struct sim_node *n, uint16_t index, const struct sherd_answe
     if ((job->asked & UINT16_MAX & ~job->listed) == 0) begin_keys(n, index);
 }
 
+/* ---- tombstones that may go (PROTOCOL 8) ---- */
+
+static void ask_voters(struct sim_node *n, uint8_t key, enum sherd_message_kind kind,
+                       uint32_t slots)
+{
+    struct sim_cluster *c = n->cluster;
+    struct sim_forget *f = &n->forgets[key];
+    const struct sherd_partition *p = partition_of(n, sim_partition_of(c, key));
+
+    for (uint32_t rest = slots; rest; rest &= rest - 1) {
+        uint8_t slot = sherd_slots_first(rest);
+        struct sherd_request r = {
+            .id = kind == SHERD_READ ? f->id : 0,
+            .kind = (uint8_t)kind,
+            .slot = slot,
+            .epoch = p->epoch,
+            .ballot = f->ballot,
+            .version = f->ballot,
+            .key = {c->key_text[key], strlen(c->key_text[key])},
+            .shard_frame = -1
+        };
+        struct sherd_envelope e = sim_client_envelope(&n->daemon, (uint8_t)p->node[slot]);
+        sim_send_request(c, n->daemon.address, (uint8_t)p->node[slot], &e, &r);
+    }
+}
+
+/* A lone committed tombstone from before the reach of the floor. */
+static bool may_go(const struct sim_node *n, uint8_t key)
+{
+    const struct sherd_record *r = &n->cells[key].record;
+    const struct sherd_partition_state *mine = &n->states[sim_partition_of(n->cluster, key)];
+    uint64_t wall_ms = sim_wall_ms(n->cluster, n->skew_ms);
+
+    return mine->voter && mine->clean && r->count == 1 && r->entries[0].committed &&
+           sherd_meta_is_absent(&r->entries[0].meta, 0) &&
+           sherd_clock_wall_ms(r->entries[0].ballot.clock) + SHERD_FLOOR_BEHIND_MS < wall_ms;
+}
+
+static void look_for_tombstone(struct sim_node *n, uint8_t key)
+{
+    struct sim_forget *f = &n->forgets[key];
+    const struct sherd_partition *p = partition_of(n, sim_partition_of(n->cluster, key));
+
+    if (f->active && n->cluster->world.now_us < f->give_up_us) return;
+    f->active = may_go(n, key);
+    if (!f->active) return;
+    *f = (struct sim_forget){.active = true,
+                             .id = ++n->daemon.tag << 16,
+                             .give_up_us = n->cluster->world.now_us + LIST_PATIENCE_US,
+                             .epoch = p->epoch,
+                             .asked = p->voters,
+                             .ballot = n->cells[key].record.entries[0].ballot};
+    ask_voters(n, key, SHERD_READ, p->voters);
+}
+
+static void on_tombstone(struct sim_node *n, uint8_t key, const struct sherd_answer *a)
+{
+    struct sim_forget *f = &n->forgets[key];
+    const struct sherd_entry *e = &a->entries[0];
+    bool agrees = a->kind == SHERD_STATE && a->epoch == f->epoch &&
+                  (a->entry_count == 0 || (a->entry_count == 1 && e->committed &&
+                                           sherd_ballot_equal(e->ballot, f->ballot)));
+
+    if (!agrees || partition_of(n, sim_partition_of(n->cluster, key))->epoch != f->epoch) {
+        f->active = false;
+        return;
+    }
+    f->answered |= sherd_slot(a->slot);
+    if (a->entry_count) f->holds |= sherd_slot(a->slot);
+    if (f->answered != f->asked) return;
+    ask_voters(n, key, SHERD_FORGET, f->holds);
+    f->active = false;
+}
+
 void sim_daemon_answer(struct sim_client *daemon, const struct sherd_answer *a)
 {
     struct sim_node *n = node_of(daemon);
+
+    for (uint8_t key = 0; key < n->cluster->keys; key++)
+        if (n->forgets[key].active && n->forgets[key].id == a->id) on_tombstone(n, key, a);
 
     for (uint16_t i = 0; i < n->cluster->partitions; i++)
         if (n->jobs[i].active && n->jobs[i].id == a->id) on_page(n, i, a);
@@ -198,8 +275,7 @@ static void look_for_job(struct sim_node *n, uint16_t index)
     learner = learner && !bit_of(n->rebuilt, index);
     scanner = scanner && !bit_of(n->scanned, index);
     if (!learner && !scanner) return;
-    if ((learner && sim_breaks(n->cluster, SIM_BREAK_skip_rebuild)) ||
-        (scanner && sim_breaks(n->cluster, SIM_BREAK_skip_scan))) {
+    if (scanner && sim_breaks(n->cluster, SIM_BREAK_skip_scan)) {
         job->scan = scanner;
         end_job(n, index, true);
         return;
@@ -261,6 +337,7 @@ void sim_daemon_tick(struct sim_node *n)
     }
     for (uint8_t key = 0; key < c->keys; key++) {
         const struct sim_cell *cell = &n->cells[key];
+        look_for_tombstone(n, key);
         if (is_busy(n, key)) continue;
         if (is_due(n, key))
             start_task(n, key, TASK_SWEEP);
@@ -272,6 +349,7 @@ void sim_daemon_tick(struct sim_node *n)
 void sim_daemon_start(struct sim_node *n)
 {
     memset(n->jobs, 0, sizeof(n->jobs));
+    memset(n->forgets, 0, sizeof(n->forgets));
     n->daemon.map = n->map;
     n->daemon.skew_ms = n->skew_ms;
     sim_client_start(&n->daemon);
@@ -281,4 +359,5 @@ void sim_daemon_stop(struct sim_node *n)
 {
     sim_client_stop(&n->daemon);
     memset(n->jobs, 0, sizeof(n->jobs));
+    memset(n->forgets, 0, sizeof(n->forgets));
 }

@@ -352,3 +352,16 @@ void sim_faults_end(struct sim_cluster *c)
         c->client[i].frozen_until_us = 0;
     }
 }
+
+void sim_faults_pause(struct sim_cluster *c, uint64_t time_us)
+{
+    struct sim_client *frozen = &c->client[0];
+    struct sim_client *late = &c->client[1];
+
+    c->idle = true;
+    frozen->frozen_until_us = c->world.now_us + time_us + sim_below(&c->world, SIM_SECOND);
+    sim_client_stop(late);
+    late->clock.last = 0;
+    late->skew_ms = -(int64_t)sim_below(&c->world, 200 * 1000);
+    start_client(late, 0);
+}

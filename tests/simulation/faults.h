@@ -10,6 +10,9 @@ void sim_faults_start(struct sim_cluster *c);
 /* Everything is mended: links, nodes, keeper, clients. */
 void sim_faults_end(struct sim_cluster *c);
 
+/* Minutes in which nothing happens, with one client stopped in the midst of what it does, and
+ * another that starts anew with a clock that is behind. */
+void sim_faults_pause(struct sim_cluster *c, uint64_t time_us);
 /* A node that is vacated loses its state too: notes whether a value may be lost by that. */
 void sim_faults_judge_map(struct sim_cluster *c, const struct sherd_map *map);
 

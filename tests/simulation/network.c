@@ -86,6 +86,7 @@ static void post(struct sim_cluster *c, uint8_t from, uint8_t to,
     if (!c->calm && !local && kind != 0 && kind == c->weather.bad_kind &&
         sim_chance(&c->world, c->weather.bad))
         return;
+    if (kind == SHERD_FORGET && to == c->deaf) return;
     if (!c->calm && !local && sim_chance(&c->world, c->weather.loss)) return;
     post_one(c, from, to, bytes);
     if (!c->calm && !local && !once && sim_chance(&c->world, c->weather.repeat))

@@ -130,21 +130,30 @@ static void forget(struct sim_node *n, const struct sherd_record *before,
         before->count == record->count && sherd_record_is_settled(before))
         a->flags &= (uint8_t)~SHERD_ANSWER_EXPOSED;
     if (sim_breaks(c, SIM_BREAK_forget_promise)) record->promised = before->promised;
-    if (sim_breaks(c, SIM_BREAK_nack_not_kept) && a->kind == SHERD_NACK)
-        record->refused = before->refused;
     if (sim_breaks(c, SIM_BREAK_forget_exposure)) a->flags &= (uint8_t)~SHERD_ANSWER_EXPOSED;
+}
+
+/* To 120 s behind this node's clock (PROTOCOL 8). */
+static void raise_floor(struct sim_node *n, struct sherd_partition_state *p)
+{
+    uint64_t behind_ms = sim_wall_ms(n->cluster, n->skew_ms) - SHERD_FLOOR_BEHIND_MS;
+    struct sherd_ballot floor = {.clock = behind_ms << 16, .epoch = p->epoch};
+
+    p->floor = sherd_ballot_max(p->floor, floor);
 }
 
 static struct sherd_participant_env env_of(struct sim_node *n, const struct sherd_request *r)
 {
     struct sim_cluster *c = n->cluster;
-    const struct sherd_partition_state *p = &n->states[r->partition];
+    struct sherd_partition_state *p = &n->states[r->partition];
     bool full = !c->calm && r->kind == SHERD_PREPARE && !(r->flags & SHERD_FROM_RESERVE) &&
                 sim_chance(&c->world, c->weather.full);
 
+    if (r->kind == SHERD_FORGET) raise_floor(n, p);
+    bool no_floor = r->kind != SHERD_FORGET && sim_breaks(c, SIM_BREAK_forget_floor);
     return (struct sherd_participant_env){
         .wall_ms = sim_wall_ms(c, n->skew_ms),
-        .floor = sim_breaks(c, SIM_BREAK_forget_floor) ? SHERD_BALLOT_ZERO : p->floor,
+        .floor = no_floor ? SHERD_BALLOT_ZERO : p->floor,
         .voter = p->voter,
         .clean = p->clean,
         .room = !full,
@@ -183,6 +192,7 @@ static void serve_key(struct sim_node *n, uint8_t from, const struct sherd_envel
     if (a.kind == SHERD_NACK && a.reason == SHERD_REASON_DIFFERENT)
         sim_fail(&c->world, "two values under one ballot of key %d", key);
     if (change.put) note_lost(n, r, key);
+    c->counts->forgotten += change.forget;
     forget(n, &n->cells[key].record, &record, &a);
     sherd_hlc_merge(&n->clock, r->ballot.clock, env.wall_ms);
     sim_trace(&c->world, "node %u: from %u key %d kind %u ballot %u.%llx.%llu -> %u reason %u%s",
@@ -342,8 +352,9 @@ static void tick(void *context, uint64_t started)
     if (!n->up || n->started != started) return;
     sim_node_report(n);
     sim_daemon_tick(n);
-    sim_after(&n->cluster->world, TICK_US + sim_below(&n->cluster->world, TICK_US / 4), tick, n,
-              started);
+    sim_after(&n->cluster->world,
+              (n->cluster->idle ? 5 : 1) * (TICK_US + sim_below(&n->cluster->world, TICK_US / 4)),
+              tick, n, started);
 }
 
 void sim_node_start(struct sim_node *n)

@@ -81,10 +81,10 @@ static void print_counts(const struct sim_counts *n, const struct options *o)
 {
     printf("%u+%u: %" PRIu64 " schedules, %" PRIu64 " events, %" PRIu64 " messages, %" PRIu64
            " maps, %" PRIu64 " losses of state, %" PRIu64 " stops, %" PRIu64 " cuts, %" PRIu64
-           " clients died; %" PRIu64 " values lost, %" PRIu64 " histories too long\n  %" PRIu64
-           " calls:",
+           " clients died; %" PRIu64 " values lost, %" PRIu64 " tombstones gone, %" PRIu64
+           " histories too long\n  %" PRIu64 " calls:",
            o->k, o->m, n->schedules, n->events, n->messages, n->epochs, n->wipes, n->stops, n->cuts,
-           n->died, n->lost_markers, n->too_long, n->calls);
+           n->died, n->lost_markers, n->forgotten, n->too_long, n->calls);
     for (int i = 0; i < SHERD_OUTCOME_COUNT; i++)
         if (n->outcomes[i])
             printf(" %s %" PRIu64, sherd_outcome_name((enum sherd_outcome)i), n->outcomes[i]);
