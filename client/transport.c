@@ -115,6 +115,9 @@ bool sherd_incoming_take(struct sherd_incoming *in, struct sherd_bytes shard, zm
         if (in->views[i].data != shard.data || in->views[i].size != shard.size) continue;
         zmq_msg_init(out);
         zmq_msg_move(out, &in->frames[i]);
+        /* Two answers of this process's own service share the bytes of one stored frame: each must
+         * take its own. */
+        in->views[i] = (struct sherd_bytes){NULL, 0};
         return true;
     }
     return false;
