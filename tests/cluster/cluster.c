@@ -150,6 +150,13 @@ void cluster_up(struct cluster *c, const char *code, const char *const *options)
     c->client = cluster_client(c, ASK_MS);
 }
 
+static void expect_alive(const struct cluster *c)
+{
+    for (unsigned i = 0; i < c->nodes; i++)
+        if (c->state[i] == CLUSTER_RUNNING && !process_is_alive(c->pid[i]))
+            test_fail("node %u has ended by itself: %d", i, process_wait(c->pid[i], 0));
+}
+
 void cluster_down(struct cluster *c)
 {
     static const char *const words[] = {"cluster", "down", NULL};
@@ -157,11 +164,9 @@ void cluster_down(struct cluster *c)
 
     sherd_close(c->client);
     c->client = NULL;
-    for (unsigned i = 0; i < c->nodes; i++) {
+    for (unsigned i = 0; i < c->nodes; i++)
         if (c->state[i] == CLUSTER_STOPPED) cluster_continue(c, i);
-        if (c->state[i] == CLUSTER_RUNNING && !process_is_alive(c->pid[i]))
-            test_fail("node %u has ended by itself: %d", i, process_wait(c->pid[i], 0));
-    }
+    expect_alive(c);
     if (cluster_run(c, words, &result) != 0)
         test_fail("cluster down: exit code %d: %s", result.code, result.err);
     for (unsigned i = 0; i < c->nodes; i++) {
@@ -376,6 +381,7 @@ static bool is_healthy(void *context)
     enum sherd_outcome outcome = SHERD_NO_QUORUM;
     struct cluster_node_stats first = {0}, stats;
 
+    expect_alive(c);
     if (sherd_cluster_info(c->client, &outcome, &info) < 0 || outcome != SHERD_OK) {
         snprintf(trouble, sizeof(trouble), "no map: %s", sherd_outcome_name(outcome));
         return false;

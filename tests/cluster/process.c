@@ -253,12 +253,6 @@ static int show_tail(const char *path, const struct stat *info, int type, struct
     return 0;
 }
 
-void process_show_logs(void)
-{
-    nftw(root, show_tail, 16, FTW_PHYS);
-    fflush(stdout);
-}
-
 static const char *const sanitizer_words[] = {"ERROR: AddressSanitizer", "ERROR: LeakSanitizer",
                                               "WARNING: ThreadSanitizer",
                                               "runtime error:", "sherd: assertion"};
@@ -295,4 +289,11 @@ bool process_sanitizer_spoke(void)
     nftw(root, look, 16, FTW_PHYS);
     fflush(stdout);
     return findings > 0;
+}
+
+void process_show_logs(void)
+{
+    (void)process_sanitizer_spoke();
+    nftw(root, show_tail, 16, FTW_PHYS);
+    fflush(stdout);
 }

@@ -41,6 +41,6 @@ bool process_is_alive(pid_t pid);
 
 /* Whether a sanitizer has written anything into the logs of the folder; prints it. */
 bool process_sanitizer_spoke(void);
-void process_show_logs(void); /* their last lines */
+void process_show_logs(void); /* that, and their last lines */
 
 #endif
