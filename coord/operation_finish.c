@@ -84,6 +84,7 @@ void sherd_op_propose(struct sherd_turn *t)
 /* Whether the chosen value is still in doubt for the own attempt that must be buried. */
 static bool needs_burial(const struct sherd_operation *op)
 {
+    if (sherd_ballot_compare(op->chosen, op->shown) < 0) return true;
     return op->alive && !sherd_ballot_equal(op->version, op->attempt) &&
            sherd_ballot_compare(op->chosen, op->bury) < 0;
 }
@@ -106,7 +107,7 @@ static void on_promised(struct sherd_turn *t, bool clean)
     if (settled)
         sherd_op_send_commit(t, settled->ballot, sherd_partition_holders(op->partition),
                              settled->holds);
-    if (clean && !needs_burial(op))
+    if (clean && !needs_burial(op) && sherd_ballot_compare(op->chosen, op->met) >= 0)
         after_finish(t);
     else if (seen && !sherd_op_is_empty(t, &seen->meta))
         sherd_op_encode_old(t);

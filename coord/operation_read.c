@@ -121,17 +121,26 @@ static void repair(struct sherd_turn *t)
         sherd_op_encode_old(t);
 }
 
+/* A quorum may promise without the one node that holds an entry nobody else knows: the proposal
+ * must be made all the same, or the entry would stay undecided there. */
+static void finish_what_is_shown(struct sherd_turn *t)
+{
+    t->op->shown = t->op->reader.answers.seen[0].ballot;
+    sherd_op_promise(t);
+}
+
 static void on_read_complete(struct sherd_turn *t)
 {
     struct sherd_operation *op = t->op;
     const struct sherd_choice *choice = &op->reader.choice;
 
     op->heard_quorum = true;
+    if (choice->above) op->met = sherd_ballot_max(op->met, op->reader.answers.seen[0].ballot);
     switch (op->goal) {
     case SHERD_GOAL_FINISH:
     case SHERD_GOAL_REPAIR:
         if (choice->above) {
-            sherd_op_promise(t);
+            finish_what_is_shown(t);
         } else if (op->goal == SHERD_GOAL_REPAIR) {
             repair(t);
         } else {
@@ -143,7 +152,7 @@ static void on_read_complete(struct sherd_turn *t)
         break;
     case SHERD_GOAL_UPDATE:
         if (choice->above && op->must_finish) {
-            sherd_op_promise(t);
+            finish_what_is_shown(t);
             break;
         }
         sherd_op_note_current(op, choice->seen, t->env->wall_ms);
@@ -161,6 +170,8 @@ void sherd_op_on_read(struct sherd_turn *t)
     struct sherd_operation *op = t->op;
 
     op->phase_due_us = op->reader.due_us;
+    if (op->reader.verdict != SHERD_READER_RUNNING && op->reader.answers.count != 0)
+        op->above = sherd_ballot_max(op->above, op->reader.answers.seen[0].ballot);
     switch (op->reader.verdict) {
     case SHERD_READER_RUNNING: break;
     case SHERD_READER_COMPLETE: on_read_complete(t); break;
@@ -168,6 +179,8 @@ void sherd_op_on_read(struct sherd_turn *t)
         op->heard_quorum = true;
         if (op->possible_reads++ == 0 && op->goal != SHERD_GOAL_FINISH)
             sherd_op_wait(t, SHERD_PHASE_READING, REREAD_US);
+        else if (op->goal == SHERD_GOAL_FINISH || op->goal == SHERD_GOAL_REPAIR)
+            finish_what_is_shown(t);
         else
             sherd_op_promise(t);
         break;

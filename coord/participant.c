@@ -401,6 +401,10 @@ static void on_insert(struct step *s)
     struct sherd_entry *e = find(s, s->r->ballot);
     bool committed = (s->r->flags & SHERD_COMMITTED) != 0;
 
+    if (sherd_ballot_is_ahead(s->r->ballot, s->env->wall_ms)) {
+        nack(s, SHERD_REASON_CLOCK); /* nobody can have accepted it before */
+        return;
+    }
     s->answer->kind = SHERD_ACK;
     if (e && (e->has_shard || (s->r->meta.flags & (SHERD_META_TOMBSTONE | SHERD_META_LOST)))) {
         if (committed && !e->committed) on_commit(s);
@@ -411,6 +415,18 @@ static void on_insert(struct step *s)
         nack(s, SHERD_REASON_FULL);
     else
         replace(s, committed || (e && e->committed));
+}
+
+/* Ballots are made in the epoch they are sent in, and nobody knows one of an epoch to come: kept,
+ * it would stand above all that can be finished. */
+static bool is_possible(const struct sherd_request *r)
+{
+    bool proposes = r->kind == SHERD_PREPARE || r->kind == SHERD_PROMISE;
+    bool has_version = r->kind == SHERD_PREPARE || r->kind == SHERD_INSERT;
+
+    if (r->kind == SHERD_READ) return true;
+    if (has_version && sherd_ballot_compare(r->version, r->ballot) > 0) return false;
+    return proposes ? r->ballot.epoch == r->epoch : r->ballot.epoch <= r->epoch;
 }
 
 void sherd_participant_step(const struct sherd_participant_env *env, const struct sherd_request *r,
@@ -426,6 +442,10 @@ void sherd_participant_step(const struct sherd_participant_env *env, const struc
     answer->max = SHERD_BALLOT_ZERO;
     answer->body = (struct sherd_bytes){NULL, 0};
 
+    if (!is_possible(r)) {
+        nack(&s, SHERD_REASON_BAD);
+        return;
+    }
     switch (r->kind) {
     case SHERD_PREPARE: on_prepare(&s); break;
     case SHERD_PROMISE: on_promise(&s); break;

@@ -46,7 +46,7 @@ static void close_read(struct sim_op *o, struct sim_call *call)
     case SHERD_LOST:
         call->seen = SIM_LOST;
         if (o->op.found.flags & SHERD_META_LOST) break;
-        /* fall through */
+        __attribute__((fallthrough));
     default: sim_history_remove(&o->client->cluster->history[o->key], call); return;
     }
     call->end = o->client->cluster->world.order;

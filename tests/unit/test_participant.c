@@ -3,6 +3,7 @@
  *   P prepare   p prepare of a Finish     E prepare with expect = the digit after it (0: no value)
  *   T prepare of a tombstone   M promise  R read   C commit   A abort   a abort, outvoted
  *   I insert, committed        F forget (the floor passes everything first)
+ *   q prepare of a Finish that chose the digit after it, of the first version; r also a RUN
  * Answers: + ack   b nack(ballot)  v nack(version)  u nack(undecided)  f nack(full)
  *          m promised  s state  x aborted  X aborted, exposed
  * What is held: ballots ascending, each with c when committed. */
@@ -29,7 +30,7 @@ static const struct row {
     {"an older one comes too late",            "P5+ P4b",             "5",  false},
     {"undecided ones pile up in order",        "P3+ P5+ P7+",         "357", false},
     {"COMMIT drops what is below",             "P3+ P5+ P7+ C5+",     "5c7", false},
-    {"COMMIT of what is not here drops too",   "P3+ C5+",             "",   false},
+    {"COMMIT of what is not here drops nothing", "P3+ C5+",           "3",  false},
     {"a promise refuses lower ballots",        "M5m P4b M4b P5+",     "5",  false},
     {"a promise is kept under a newer entry",  "P3+ M5m P5+ C5+ P7+ C7+ A3X", "7c", false},
     {"ABORT drops, and refuses for good",      "P5+ A5x P5b P6+",     "6",  false},
@@ -43,7 +44,15 @@ static const struct row {
     {"expect the newest version",              "P5+ C5+ E65+",        "5c6", false},
     {"an undecided entry is the newest",       "P5+ C5+ P6+ E75v E86+", "5c68", false},
     {"a NACK for the version is for good",     "P5+ C5+ E64v P6b",    "5c", false},
-    {"a tombstone is no value",                "T5+ C5+ E60+",        "5c6", false},
+    {"a tombstone is expected by its version", "T5+ C5+ E60v E75+",   "5c7", false},
+    {"... and only by its own",                "T5+ C5+ T6+ E75v",    "5c6", false},
+    {"what was forgotten may be expected",     "T5+ C5+ F5+ E75+",    "7",  false},
+    {"a Finish drops what it passed over",     "P3+ P5+ P6+ M7m q75+", "357", false},
+    {"... and all, when it chose nothing",     "P3+ P5+ q70+",        "7",  false},
+    {"... but nothing committed",              "P3+ P5+ C5+ P6+ q73+", "5c7", false},
+    {"a RUN takes the place of its version's", "P5+ q65+ q76+ r87+",  "58", false},
+    {"... and stays when it is aborted",       "P5+ q65+ q76+ r87+ a8X", "58", false},
+    {"outvoted, it goes though exposed",       "P5+ M6m a5X",         "",   false},
     {"a ninth undecided entry",                "P1+ P2+ P3+ P4+ P5+ P6+ P7+ P8+ P9u", "12345678", false},
     {"... but for a Finish",                   "P1+ P2+ P3+ P4+ P5+ P6+ P7+ P8+ p9+", "123456789", false},
     {"a full store keeps nothing of it",       "P5f Rs",              "",   true},
@@ -69,11 +78,13 @@ static struct sherd_ballot ballot(unsigned clock)
 
 static struct sherd_request request_of(const char *step)
 {
-    static const char letters[] = "PpETMRCAaIF";
+    static const char letters[] = "PpqrETMRCAaIF";
     static const uint8_t kinds[] = {SHERD_PREPARE, SHERD_PREPARE, SHERD_PREPARE, SHERD_PREPARE,
-                                    SHERD_PROMISE, SHERD_READ,    SHERD_COMMIT,  SHERD_ABORT,
-                                    SHERD_ABORT,   SHERD_INSERT,  SHERD_FORGET};
-    struct sherd_request r = {.kind = kinds[strchr(letters, *step) - letters], .shard_frame = -1};
+                                    SHERD_PREPARE, SHERD_PREPARE, SHERD_PROMISE, SHERD_READ,
+                                    SHERD_COMMIT,  SHERD_ABORT,   SHERD_ABORT,   SHERD_INSERT,
+                                    SHERD_FORGET};
+    struct sherd_request r = {
+        .kind = kinds[strchr(letters, *step) - letters], .epoch = 1, .shard_frame = -1};
 
     if (*step == 'R') return r;
     r.ballot = r.version = ballot((unsigned)(step[1] - '0'));
@@ -83,6 +94,12 @@ static struct sherd_request request_of(const char *step)
     if (*step == 'p') r.flags = SHERD_ONE_SHOT;
     if (*step == 'a') r.flags = SHERD_OUTVOTED;
     if (*step == 'I') r.flags = SHERD_COMMITTED;
+    if (*step == 'q' || *step == 'r') {
+        r.flags = SHERD_ONE_SHOT | SHERD_WITH_EXPECT;
+        r.version = ballot(5);
+        if (*step == 'r') r.meta.flags = SHERD_META_RUN;
+        if (step[2] != '0') r.expect = ballot((unsigned)(step[2] - '0'));
+    }
     if (*step == 'E') {
         r.flags = SHERD_WITH_EXPECT;
         if (step[2] != '0') r.expect = ballot((unsigned)(step[2] - '0'));
@@ -164,6 +181,24 @@ static void an_abort_far_ahead_shuts_nobody_out(void **state)
     assert_false(change.bounds);
 }
 
+static void a_ballot_of_an_epoch_to_come_is_refused(void **state)
+{
+    static const char *const steps[] = {"P5", "M5", "C5", "A5", "I5", "F5"};
+    struct sherd_participant_env env = {.wall_ms = 100, .room = true};
+
+    (void)state;
+    for (size_t i = 0; i < LEN(steps); i++) {
+        struct sherd_record record = {0};
+        struct sherd_request r = request_of(steps[i]);
+        struct sherd_change change;
+        struct sherd_answer answer;
+        r.ballot.epoch = r.version.epoch = 2;
+        sherd_participant_step(&env, &r, &record, &change, &answer);
+        assert_int_equal(answer.reason, SHERD_REASON_BAD);
+        assert_false(change.put || change.bounds);
+    }
+}
+
 static void one_ballot_with_two_values_is_refused(void **state)
 {
     struct sherd_record record = {0};
@@ -179,28 +214,27 @@ static void one_ballot_with_two_values_is_refused(void **state)
     assert_int_equal(answer.reason, SHERD_REASON_DIFFERENT);
 }
 
-/* An expired value is no value, by the clock of the ballot that asks, so that all nodes agree. */
-static void expiry_is_judged_by_the_ballot(void **state)
+/* Whether it has expired is for the reader to say: what was read is expected by its version. */
+static void an_expired_value_is_expected_by_its_version(void **state)
 {
     struct sherd_record record = {0};
     struct sherd_participant_env env = {.wall_ms = 1000, .room = true};
-    struct sherd_request r = request_of("P5"), e = request_of("E60");
+    struct sherd_request r = request_of("P5"), none = request_of("E80"), e = request_of("E95");
     struct sherd_change change;
     struct sherd_answer answer;
 
     (void)state;
     r.meta.expires_ms = 7;
     sherd_participant_step(&env, &r, &record, &change, &answer);
-    sherd_participant_step(&env, &e, &record, &change, &answer); /* at 6: not yet */
+    sherd_participant_step(&env, &none, &record, &change, &answer);
     assert_int_equal(answer.reason, SHERD_REASON_VERSION);
-    e.ballot = e.version = ballot(7);
     sherd_participant_step(&env, &e, &record, &change, &answer);
     assert_int_equal(answer.kind, SHERD_ACK);
 }
 
 int main(void)
 {
-    struct CMUnitTest tests[LEN(rows) + 4] = {0};
+    struct CMUnitTest tests[LEN(rows) + 5] = {0};
 
     for (size_t i = 0; i < LEN(rows); i++)
         tests[i] = (struct CMUnitTest){.name = rows[i].name,
@@ -210,7 +244,10 @@ int main(void)
         (struct CMUnitTest)cmocka_unit_test(a_ballot_far_ahead_is_refused_and_not_kept);
     tests[LEN(rows) + 1] =
         (struct CMUnitTest)cmocka_unit_test(one_ballot_with_two_values_is_refused);
-    tests[LEN(rows) + 2] = (struct CMUnitTest)cmocka_unit_test(expiry_is_judged_by_the_ballot);
+    tests[LEN(rows) + 2] =
+        (struct CMUnitTest)cmocka_unit_test(an_expired_value_is_expected_by_its_version);
+    tests[LEN(rows) + 4] =
+        (struct CMUnitTest)cmocka_unit_test(a_ballot_of_an_epoch_to_come_is_refused);
     tests[LEN(rows) + 3] = (struct CMUnitTest)cmocka_unit_test(an_abort_far_ahead_shuts_nobody_out);
     return cmocka_run_group_tests_name("participant", tests, NULL, NULL);
 }
