@@ -218,7 +218,10 @@ static int ask_node(struct sherd_client *c, uint16_t node, enum sherd_message_ki
     if (now_us >= end_us) return 0;
     while (!w->done) {
         rc = sherd_engine_poll(c->engine, -1);
-        if (rc < 0) return rc; /* the engine is broken: it calls nobody any more */
+        if (rc < 0) {
+            sherd_engine_cancel(c->engine, w);
+            return rc;
+        }
     }
     return 0;
 }

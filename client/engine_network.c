@@ -38,9 +38,11 @@ static void on_run_answer(struct sherd_engine *e, struct sherd_peer *p, struct s
 {
     struct sherd_run *run = sherd_run_of(e, (uint32_t)(a->id >> 16) & UINT16_MAX);
     struct sherd_event event = {.kind = SHERD_EVENT_ANSWER, .slot = a->slot, .answer = a};
+    uint16_t round = a->id & UINT16_MAX;
+    bool is_current;
 
     if (!run || !run->active || sherd_run_tag(run) != (a->id & ~(uint64_t)UINT16_MAX) ||
-        run->op.round != (a->id & UINT16_MAX)) {
+        (run->op.round != round && run->op.prepare_round != round)) {
         e->stats.late_answers++;
         return;
     }
@@ -48,8 +50,10 @@ static void on_run_answer(struct sherd_engine *e, struct sherd_peer *p, struct s
         e->stats.bad_messages++; /* it answers for somebody else */
         return;
     }
-    if (run->asked_round == run->op.round && run->asked[a->slot] > 0) run->asked[a->slot]--;
-    if (a->kind == SHERD_STATE || a->kind == SHERD_PROMISED) keep_shards(e, run, a, in);
+    is_current = run->op.round == round; /* else to a PREPARE that an ABORT has followed */
+    if (is_current && run->asked_round == round && run->asked[a->slot] > 0) run->asked[a->slot]--;
+    if (is_current && (a->kind == SHERD_STATE || a->kind == SHERD_PROMISED))
+        keep_shards(e, run, a, in);
     sherd_run_step(e, run, &event);
 }
 
@@ -236,7 +240,7 @@ int sherd_engine_call(struct sherd_engine *e, uint16_t node, const struct sherd_
     if (!p || p->state != SHERD_PEER_READY) return -ENOTCONN;
     call = take_call(e);
     if (!call) return -ENOMEM;
-    call->peer = p;
+    call->peer = NULL; /* not sent yet: a connection that breaks meanwhile does not fail it */
     call->done = done;
     call->context = context;
     r.id = id_of_call(call);
@@ -245,6 +249,7 @@ int sherd_engine_call(struct sherd_engine *e, uint16_t node, const struct sherd_
         release_call(e, call);
         return rc == -EAGAIN ? -ENOTCONN : rc;
     }
+    call->peer = p;
     if (!call->failed)
         sherd_timers_set(&e->timers, &call->timer,
                          sherd_clock_now_us() + timeout_ms * UINT64_C(1000));

@@ -177,6 +177,9 @@ static void send(struct sherd_engine *e, struct sherd_run *run, const struct she
         memset(run->asked, 0, sizeof(run->asked));
         run->asked_round = run->op.round;
         run->asked_us = e->now_us;
+        /* The machine counts what this round brings, so what an earlier one brought is not used. */
+        if (effect->message == SHERD_READ || effect->message == SHERD_PROMISE)
+            sherd_pieces_reset(&run->pieces);
     }
     for (uint32_t rest = effect->slots; rest != 0; rest &= rest - 1) {
         uint8_t slot = sherd_slots_first(rest);

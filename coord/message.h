@@ -26,7 +26,7 @@ enum sherd_message_kind {
     SHERD_STATS = 20,   /* answer STATS_ARE: a JSON text */
     SHERD_RECOVER = 21, /* look through all partitions now; answer ACK */
     /* to the keeper */
-    SHERD_HEARTBEAT = 24, /* body: struct sherd_report; answer MAP or SEALED */
+    SHERD_HEARTBEAT = 24, /* body: struct sherd_report; answer SEALED or NACK; maps are pushed */
     SHERD_ACCEPT_LOSS = 25,
     /* answers */
     SHERD_ACK = 32,

@@ -113,8 +113,6 @@ struct sherd_operation {
     struct sherd_ballot expect, attempt, bury, above;
     struct sherd_ballot shown;  /* highest entry that a read showed: the Finish must bury it */
     struct sherd_ballot chosen; /* ballot that the last Finish chose */
-    struct sherd_ballot met;    /* highest that a read showed undecided: a Finish buries it, whoever
-                                   answers it */
     struct sherd_ballot commit_ballot;
     uint32_t commit_mask;
     uint32_t inserting, insert_failed;

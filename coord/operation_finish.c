@@ -107,7 +107,7 @@ static void on_promised(struct sherd_turn *t, bool clean)
     if (settled)
         sherd_op_send_commit(t, settled->ballot, sherd_partition_holders(op->partition),
                              settled->holds);
-    if (clean && !needs_burial(op) && sherd_ballot_compare(op->chosen, op->met) >= 0)
+    if (clean && !needs_burial(op))
         after_finish(t);
     else if (seen && !sherd_op_is_empty(t, &seen->meta))
         sherd_op_encode_old(t);

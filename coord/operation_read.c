@@ -135,7 +135,6 @@ static void on_read_complete(struct sherd_turn *t)
     const struct sherd_choice *choice = &op->reader.choice;
 
     op->heard_quorum = true;
-    if (choice->above) op->met = sherd_ballot_max(op->met, op->reader.answers.seen[0].ballot);
     switch (op->goal) {
     case SHERD_GOAL_FINISH:
     case SHERD_GOAL_REPAIR:

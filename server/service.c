@@ -201,13 +201,13 @@ static int take_messages(struct sherd_service *s, void *socket)
     while (s->reply_count < SHERD_TURN_MESSAGES_MAX && taken < SHERD_TURN_MESSAGES_MAX) {
         int rc = sherd_router_receive(socket, &s->in);
         if (rc == -EAGAIN || rc == -EINTR) break;
+        taken++;
         if (rc == -EBADMSG || rc == -ENOMEM) {
             s->counters.bad_message++;
             continue;
         }
         if (rc < 0) return rc;
         serve_message(s, socket);
-        taken++;
     }
     return taken;
 }

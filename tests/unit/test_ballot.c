@@ -33,8 +33,8 @@ static void run_row(void **state)
     assert_int_equal(sherd_ballot_compare(row->a, row->b), row->order);
     assert_int_equal(sherd_ballot_compare(row->b, row->a), -row->order);
     assert_int_equal(sherd_ballot_equal(row->a, row->b), row->order == 0);
-    assert_true(sherd_ballot_equal(sherd_ballot_max(row->a, row->b),
-                                   row->order < 0 ? row->b : row->a));
+    assert_true(
+        sherd_ballot_equal(sherd_ballot_max(row->a, row->b), row->order < 0 ? row->b : row->a));
 }
 
 static void zero_is_zero(void **state)
