@@ -1,7 +1,7 @@
 /* What a set of answers says of a key, as a table. One word a slot, in the order of slots:
  *   .       did not answer          -       answered: holds nothing
  *   5 5c    holds ballot 5, prepared or committed; 5x: without an intact shard; 5t: a tombstone;
- *           5e: conditional; several joined by commas
+ *           5e: conditional; 7o: version 5 proposed again; 7r: and a RUN; joined by commas
  * A digit is the ballot's clock; its epoch is 1, or 2 after a prime: 5'
  * Epochs: "" for one clean epoch of all slots; else a word for each open epoch: one letter a slot,
  * v voted with the memory it has now, l voted, and lost its memory since, n had no vote. */
@@ -52,6 +52,10 @@ static const struct row {
     {"an old epoch still open must be heard", 4, "vvvvll vvvvnn", "5c 5c 5c 5c . .", "C5"},
     {"a newer epoch's ballot is higher",      1, "vvv vvv", "7 5' 5'",      "C5'"},
     {"only who voted in its epoch counts",    1, "vvn vvv", "5 . 5",        "P5"},
+    {"between the ends of a RUN: as unheard", 1, "", "5,9r 7o -",           "P7+"},
+    {"... but not beyond them",               1, "", "5,6r 7o -",           "C0+"},
+    {"... nor where it has no lower end",     1, "", "9r 7o -",             "C0+"},
+    {"... nor toward complete",               1, "", "5,9r 7o 5,9r",        "C9"},
 };
 /* clang-format on */
 
@@ -82,8 +86,12 @@ static struct sherd_partition partition_of(const struct row *row, uint8_t n)
 static const char *entry_of(const char *at, struct sherd_entry *e)
 {
     *e = (struct sherd_entry){.has_shard = true, .meta.size = 8};
+    bool again = false;
+
     e->ballot = (struct sherd_ballot){.clock = (uint64_t)(*at++ - '0'), .client = 1, .epoch = 1};
     for (; *at && !strchr(" ,", *at); at++) {
+        if (*at == 'o' || *at == 'r') again = true;
+        if (*at == 'r') e->meta.flags |= SHERD_META_RUN;
         if (*at == '\'') e->ballot.epoch = 2;
         if (*at == 'c') e->committed = true;
         if (*at == 'x' || *at == 't') e->has_shard = false;
@@ -91,6 +99,7 @@ static const char *entry_of(const char *at, struct sherd_entry *e)
         if (*at == 'e') e->meta.flags |= SHERD_META_CONDITIONAL;
     }
     e->version = e->ballot;
+    if (again) e->version.clock = 5;
     return *at == ',' ? at + 1 : at;
 }
 

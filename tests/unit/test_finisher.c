@@ -33,6 +33,7 @@ static const struct row {
     {"a newer epoch ends it",              4, 6, "M0=5 S1", "stale"},
     {"a STALE of this one does not",       4, 6, "L0 M12345=5c", "clean 5"},
     {"an answer twice counts once",        4, 6, "M0000000=5c", "running"},
+    {"who promised cannot refuse any more", 4, 6, "M0=5c N01", "running"},
     {"nobody answers: again",              4, 6, "M0=5 t", "again"},
     {"not rebuildable, one silent: again", 4, 6, "M01234=5cx t", "again"},
     {"not rebuildable, all heard: lost",   4, 6, "M012345=5cx", "lost"},

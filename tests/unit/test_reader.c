@@ -45,6 +45,8 @@ static const struct row {
     {"nobody answers: read again",        1, 3, VALUE, 7,  "t z", "0~1 2 -", "again"},
     {"a newer write is in flight",        2, 4, VALUE, 15, "R0=5c R1=6c R2=6cx R3=6cx", "01 - 23 - -", "possible 6"},
     {"all: not before the last",          1, 3, VALUE | ALL, 7, "R01=5c R2=-", "0~12 - -", "complete 5"},
+    {"metadata of enough: ask for shards", 2, 4, VALUE, 15, "R0=5c R1=5cm R1=5c", "01 - 1 -", "complete 5"},
+    {"all: still waiting",                1, 3, VALUE | ALL, 7, "R01=5c", "0~12 -", "running"},
     {"all: but the gone",                 1, 3, VALUE | ALL, 7, "R01=5c g2", "0~12 - -", "complete 5"},
     {"all: not for ever",                 1, 3, VALUE | ALL, 7, "R01=5c z", "0~12 - -", "complete 5"},
 };
