@@ -98,9 +98,9 @@ static struct fixture {
     char trace[128], *at;
 } f;
 
-/* Two maps, with one partition each. */
-static _Alignas(struct sherd_map) unsigned char memory[2][sizeof(struct sherd_map) +
-                                                          sizeof(struct sherd_partition)];
+/* Two maps, with one partition each; the second is as well aligned as the first. */
+enum { MAP_BYTES = (sizeof(struct sherd_map) + sizeof(struct sherd_partition) + 7) / 8 * 8 };
+static _Alignas(struct sherd_map) unsigned char memory[2][MAP_BYTES];
 
 static const struct sherd_map *make_map(unsigned i)
 {
