@@ -109,6 +109,7 @@ struct sherd_operation {
     bool heard_quorum;  /* some read round heard r voters */
     bool asked_map;     /* whether a newer one takes the loss of the partition back */
     bool crowded;       /* some node has no room left for what is proposed to finish */
+    bool making_room;   /* INSERTING is for that, and PROMISING follows */
     bool commit_wanted;
     struct sherd_ballot expect, attempt, bury, above;
     struct sherd_ballot shown;  /* highest entry that a read showed: the Finish must bury it */

@@ -89,6 +89,36 @@ static bool needs_burial(const struct sherd_operation *op)
            sherd_ballot_compare(op->chosen, op->bury) < 0;
 }
 
+/* Whether the answers give all that is needed to hand `seen` to others. */
+static bool is_at_hand(const struct sherd_turn *t, const struct sherd_seen *seen)
+{
+    const struct sherd_answers *a = &t->op->finisher.answers;
+    uint32_t pieces = 0;
+
+    for (uint8_t i = 0; i < a->count; i++)
+        if (sherd_ballot_equal(a->seen[i].version, seen->version)) pieces |= a->seen[i].pieces;
+    return sherd_op_is_empty(t, &seen->meta) || sherd_slots_count(pieces) >= t->op->map->k;
+}
+
+/* A node that missed what is complete keeps everything older, and may have no room left for the
+ * proposal that decides: it gets the complete version first, which takes the place of all that. */
+static bool make_room(struct sherd_turn *t, const struct sherd_seen *settled)
+{
+    struct sherd_operation *op = t->op;
+    uint32_t lacking = settled ? op->finisher.answers.heard & ~settled->holds : 0;
+
+    if (!op->crowded || lacking == 0 || !is_at_hand(t, settled)) return false;
+    sherd_op_note_current(op, settled, t->env->wall_ms);
+    op->chosen = settled->ballot;
+    op->inserting = lacking;
+    op->making_room = true;
+    if (sherd_op_is_empty(t, &settled->meta))
+        sherd_op_send_inserts(t);
+    else
+        sherd_op_encode_old(t);
+    return true;
+}
+
 static void on_promised(struct sherd_turn *t, bool clean)
 {
     struct sherd_operation *op = t->op;
@@ -104,6 +134,7 @@ static void on_promised(struct sherd_turn *t, bool clean)
             return;
         }
     }
+    if (make_room(t, settled)) return;
     if (settled)
         sherd_op_send_commit(t, settled->ballot, sherd_partition_holders(op->partition),
                              settled->holds);

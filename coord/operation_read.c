@@ -197,5 +197,11 @@ void sherd_op_on_insert(struct sherd_turn *t, uint32_t done, uint32_t failed)
     op->held |= op->inserting & done;
     op->insert_failed |= op->inserting & failed;
     op->inserting &= ~(done | failed);
-    if (op->inserting == 0) sherd_op_finish(t, op->insert_failed ? SHERD_NO_QUORUM : SHERD_OK);
+    if (op->inserting != 0) return;
+    if (op->making_room) {
+        op->making_room = false;
+        sherd_op_wait(t, SHERD_PHASE_PROMISING, 1);
+    } else {
+        sherd_op_finish(t, op->insert_failed ? SHERD_NO_QUORUM : SHERD_OK);
+    }
 }
