@@ -48,11 +48,11 @@ enum sherd_verdict {
 
 struct sherd_choice {
     enum sherd_verdict verdict;
-    const struct sherd_seen *seen; /* of COMPLETE and POSSIBLE; points into the answers */
+    const struct sherd_seen *seen;    /* of COMPLETE and POSSIBLE; points into the answers */
     const struct sherd_seen *settled; /* of both: the newest that is complete, or NULL */
-    uint32_t shards;               /* slots with an intact shard of its version */
-    uint32_t pieces;               /* ... whose bytes came with an answer */
-    bool above;                    /* something undecided stands above it */
+    uint32_t shards;                  /* slots with an intact shard of its version */
+    uint32_t pieces;                  /* ... whose bytes came with an answer */
+    bool above;                       /* something undecided stands above it */
 };
 
 /* `k` of the code; `wall_ms` decides what is expired. */

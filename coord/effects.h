@@ -24,7 +24,7 @@ struct sherd_effect {
     uint8_t kind;
     uint8_t message;     /* SEND: enum sherd_message_kind */
     uint32_t slots;      /* SEND, REFRESH */
-    uint32_t with_shard; /* SEND of READ: the slots asked for their shards too */
+    uint32_t with_shard; /* SEND of READ, PROMISE: the slots asked for their shards too */
 };
 
 enum { SHERD_EFFECTS_MAX = 8 };

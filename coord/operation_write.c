@@ -122,7 +122,6 @@ void sherd_op_on_write(struct sherd_turn *t)
     case SHERD_WRITER_COMPLETE: sherd_op_finish(t, SHERD_OK); break;
     case SHERD_WRITER_DEAD: on_write_dead(t); break;
     case SHERD_WRITER_EXPOSED:
-    case SHERD_WRITER_UNKNOWN:
         op->bury = op->attempt;
         op->above = sherd_ballot_max(op->above, w->max);
         sherd_op_wait(t, SHERD_PHASE_PROMISING, 1);

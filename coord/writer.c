@@ -85,7 +85,7 @@ void sherd_writer_start(struct sherd_writer *w, const struct sherd_env *env,
     w->state = SHERD_WRITER_PREPARING;
     w->verdict = SHERD_WRITER_RUNNING;
     w->acked = w->refusing = w->dead = w->stale = w->abort_stale = w->confirmed = 0;
-    w->sealing = w->outvoted = false;
+    w->outvoted = false;
     w->reason = SHERD_REASON_NONE;
     w->full = w->ahead = 0;
     w->max = SHERD_BALLOT_ZERO;
@@ -128,7 +128,6 @@ static void on_prepare_answer(struct sherd_writer *w, uint32_t bit, const struct
         w->refusing |= bit;
         w->dead |= bit; /* in another epoch for good */
         w->stale |= bit;
-        if (a->reason == SHERD_REASON_SEALING) w->sealing = true;
     }
 }
 

@@ -7,7 +7,7 @@
  *         |                                                  (+ COMMIT to all)
  *         '--too many NACKs, or 3/4 of the deadline--> ABORTING --n - dead < k--> DEAD
  *                                          (+ ABORT to all)  |--exposed---------> EXPOSED
- *                                                            '--deadline--------> UNKNOWN
+ *                                                            '--no proof--------> EXPOSED
  */
 #ifndef SHERD_COORD_WRITER_H
 #define SHERD_COORD_WRITER_H
@@ -28,7 +28,6 @@ enum sherd_writer_verdict {
     SHERD_WRITER_COMPLETE, /* readers may return it; COMMIT was sent */
     SHERD_WRITER_DEAD,     /* nobody can ever rebuild it: a new attempt is safe */
     SHERD_WRITER_EXPOSED,  /* somebody may be finishing it, or it cannot be proved dead: Finish */
-    SHERD_WRITER_UNKNOWN,
 };
 
 struct sherd_writer {
@@ -51,7 +50,6 @@ struct sherd_writer {
     uint32_t abort_stale;    /* answered STALE to the ABORT: proves nothing */
     uint32_t confirmed;      /* answered the COMMIT */
     uint32_t full, ahead;    /* refused for want of room, for their clock */
-    bool sealing;            /* some STALE was only for an epoch that is not live yet */
     bool outvoted;           /* ABORTING: so many voters refused it that it never was complete */
     uint8_t reason;          /* of the most telling NACK: enum sherd_reason */
     struct sherd_ballot max; /* highest ballot that a NACK named */
