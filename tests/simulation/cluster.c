@@ -16,6 +16,7 @@ enum {
     SETTLE_US = 60 * SIM_SECOND,
     LOOK_US = 250 * SIM_MS,
     LAST_CALL_US = 2 * SIM_SECOND,
+    BUSY_US = 2 * SIM_MS, /* mean wait after a client that was busy */
 };
 
 /* ---- keys and maps ---- */
@@ -140,11 +141,12 @@ static void boot(struct sim_cluster *c)
 static void call(void *context, uint64_t argument)
 {
     struct sim_cluster *c = context;
+    uint64_t gap_us = c->weather.gap_us;
 
     (void)argument;
-    if (c->calm) return;
-    sim_load_call(c);
-    sim_after(&c->world, sim_below(&c->world, 2 * c->weather.gap_us), call, c, 0);
+    if (c->calm || sim_load_is_over(c)) return;
+    if (!sim_load_call(c) && gap_us < BUSY_US) gap_us = BUSY_US;
+    sim_after(&c->world, sim_below(&c->world, 2 * gap_us), call, c, 0);
 }
 
 static bool is_anybody_busy(const struct sim_cluster *c)
@@ -294,7 +296,10 @@ static void print_records(const struct sim_cluster *c)
 void sim_cluster_run(struct sim_cluster *c, const struct sim_config *config,
                      struct sim_counts *counts)
 {
+    struct sim_world world = c->world; /* its memory is taken again */
+
     memset(c, 0, sizeof(*c));
+    c->world = world;
     c->config = *config;
     c->counts = counts;
     sim_world_init(&c->world, config->seed, config->trace);
@@ -316,10 +321,7 @@ void sim_cluster_run(struct sim_cluster *c, const struct sim_config *config,
     }
     judge(c);
     if (c->world.failed && c->world.trace) print_records(c);
+    sim_network_fini(c);
 }
 
-void sim_cluster_fini(struct sim_cluster *c)
-{
-    sim_network_fini(c);
-    sim_world_fini(&c->world);
-}
+void sim_cluster_fini(struct sim_cluster *c) { sim_world_fini(&c->world); }

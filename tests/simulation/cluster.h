@@ -246,8 +246,8 @@ struct sim_cluster {
     struct sim_counts *counts;
 };
 
-/* Runs one schedule from start to judgement. world.failed and world.failure say what was wrong;
- * call fini in any case. */
+/* Runs one schedule from start to judgement. world.failed and world.failure say what was wrong.
+ * A cluster is zeroed before its first schedule, and runs any number of them until fini. */
 void sim_cluster_run(struct sim_cluster *c, const struct sim_config *config,
                      struct sim_counts *counts);
 void sim_cluster_fini(struct sim_cluster *c);

@@ -6,7 +6,7 @@
 #include "tests/simulation/faults.h"
 #include "tests/simulation/network.h"
 
-enum { TICK_US = 20 * SIM_MS };
+enum { TICK_US = 20 * SIM_MS, IDLE_TICK_US = 500 * SIM_MS };
 
 static uint64_t now_ms(const struct sim_keeper *k) { return k->cluster->world.now_us / 1000; }
 
@@ -93,7 +93,7 @@ static void tick(void *context, uint64_t started)
 
     if (!k->up || k->started != started) return;
     think(k);
-    sim_after(&k->cluster->world, TICK_US, tick, k, started);
+    sim_after(&k->cluster->world, k->cluster->idle ? IDLE_TICK_US : TICK_US, tick, k, started);
 }
 
 /* What the keeper's configuration says, before there is a map. */

@@ -152,7 +152,19 @@ static bool is_busy(const struct sim_client *cl, uint8_t key)
     return count >= CALLS_AT_ONCE;
 }
 
-void sim_load_call(struct sim_cluster *c)
+static bool is_full(const struct sim_history *h)
+{
+    return h->count > SIM_HISTORY_MAX - 8; /* room for the last look */
+}
+
+bool sim_load_is_over(const struct sim_cluster *c)
+{
+    for (uint8_t key = 0; key < c->keys; key++)
+        if (!is_full(&c->history[key])) return false;
+    return true;
+}
+
+bool sim_load_call(struct sim_cluster *c)
 {
     static const uint8_t kinds[] = {SIM_GET, SIM_GET,    SIM_GET,       SIM_SET,      SIM_SET,
                                     SIM_SET, SIM_DELETE, SIM_CAS,       SIM_CAS,      SIM_REPLACE,
@@ -162,9 +174,10 @@ void sim_load_call(struct sim_cluster *c)
     enum sim_kind kind = kinds[sim_below(&c->world, sizeof(kinds))];
     uint64_t timeout_us = TIMEOUT_MIN_US + sim_below(&c->world, TIMEOUT_MAX_US - TIMEOUT_MIN_US);
 
-    if (!cl->up || !cl->map || is_busy(cl, key) || cl->frozen_until_us > c->world.now_us) return;
-    if (c->history[key].count > SIM_HISTORY_MAX - 8) return; /* room for the last look */
+    if (!cl->up || !cl->map || is_busy(cl, key)) return false;
+    if (cl->frozen_until_us > c->world.now_us || is_full(&c->history[key])) return false;
     begin(cl, kind, key, timeout_us);
+    return true;
 }
 
 const struct sim_op *sim_load_ask(struct sim_client *cl, enum sim_kind kind, uint8_t key,

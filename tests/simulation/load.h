@@ -4,8 +4,11 @@
 
 #include "tests/simulation/cluster.h"
 
-/* Some client begins some call, if there is one that is not busy. */
-void sim_load_call(struct sim_cluster *c);
+/* Some client begins some call; false: it was busy. */
+bool sim_load_call(struct sim_cluster *c);
+
+/* Every key has as many calls as its history takes. */
+bool sim_load_is_over(const struct sim_cluster *c);
 
 /* A given call by a given client, for the caller to watch; NULL: the history is full. */
 const struct sim_op *sim_load_ask(struct sim_client *cl, enum sim_kind kind, uint8_t key,

@@ -116,8 +116,8 @@ static bool run(const struct options *o, struct sherd_ecc *ecc, struct sim_count
         sim_cluster_run(c, &config, counts);
         failed = c->world.failed;
         if (failed) explain(c, o);
-        sim_cluster_fini(c);
     }
+    sim_cluster_fini(c);
     free(c);
     return failed;
 }

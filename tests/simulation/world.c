@@ -7,32 +7,33 @@
 
 #include "coord/assert.h"
 
-struct sim_allocation {
-    struct sim_allocation *next;
-    max_align_t bytes[];
-};
+enum { CHUNK_BYTES = 256 << 10 };
 
 void sim_world_init(struct sim_world *w, uint64_t seed, bool trace)
 {
-    struct sim_event *heap = w->heap; /* kept from schedule to schedule */
-    size_t capacity = w->capacity;
+    struct sim_world old = *w; /* its memory serves from schedule to schedule */
 
-    *w = (struct sim_world){.seed = seed, .random = seed, .trace = trace};
-    w->heap = heap;
-    w->capacity = capacity;
+    *w = (struct sim_world){.seed = seed,
+                            .random = seed,
+                            .trace = trace,
+                            .heap = old.heap,
+                            .capacity = old.capacity,
+                            .chunks = old.chunks,
+                            .chunk = old.chunks};
+    for (struct sim_chunk *c = w->chunks; c; c = c->next)
+        c->used = 0;
     w->now_us = 10ull * SIM_SECOND;
 }
 
 void sim_world_fini(struct sim_world *w)
 {
-    while (w->allocations) {
-        struct sim_allocation *next = w->allocations->next;
-        free(w->allocations);
-        w->allocations = next;
+    while (w->chunks) {
+        struct sim_chunk *next = w->chunks->next;
+        free(w->chunks);
+        w->chunks = next;
     }
     free(w->heap);
-    w->heap = NULL;
-    w->count = w->capacity = 0;
+    *w = (struct sim_world){0};
 }
 
 /* SplitMix64 (Steele, Lea, Flood 2014). */
@@ -112,14 +113,30 @@ bool sim_world_step(struct sim_world *w, uint64_t until_us)
     return true;
 }
 
+static struct sim_chunk *add_chunk(struct sim_world *w, size_t size)
+{
+    struct sim_chunk **link = w->chunk ? &w->chunk->next : &w->chunks;
+    struct sim_chunk *c = NULL;
+
+    size = size > CHUNK_BYTES ? size : CHUNK_BYTES;
+    c = malloc(sizeof(*c) + size);
+    SHERD_ASSERT(c != NULL);
+    *c = (struct sim_chunk){.next = *link, .size = size};
+    *link = c;
+    return c;
+}
+
 void *sim_alloc(struct sim_world *w, size_t size)
 {
-    struct sim_allocation *a = calloc(1, sizeof(*a) + size);
+    uint8_t *bytes = NULL;
 
-    SHERD_ASSERT(a != NULL);
-    a->next = w->allocations;
-    w->allocations = a;
-    return a->bytes;
+    size = (size + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t);
+    while (w->chunk && w->chunk->used + size > w->chunk->size && w->chunk->next)
+        w->chunk = w->chunk->next;
+    if (!w->chunk || w->chunk->used + size > w->chunk->size) w->chunk = add_chunk(w, size);
+    bytes = (uint8_t *)w->chunk->bytes + w->chunk->used;
+    w->chunk->used += size;
+    return memset(bytes, 0, size);
 }
 
 void sim_fail(struct sim_world *w, const char *format, ...)

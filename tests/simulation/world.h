@@ -18,7 +18,12 @@ struct sim_event {
     void *context;
 };
 
-struct sim_allocation;
+/* Memory of one schedule, taken again by the next one. */
+struct sim_chunk {
+    struct sim_chunk *next;
+    size_t size, used;
+    max_align_t bytes[];
+};
 
 struct sim_world {
     uint64_t seed;
@@ -27,7 +32,7 @@ struct sim_world {
     uint64_t order; /* of events added so far */
     struct sim_event *heap;
     size_t count, capacity;
-    struct sim_allocation *allocations;
+    struct sim_chunk *chunks, *chunk; /* all, and the one in use */
     bool trace;
     bool failed;
     char failure[256];
@@ -49,7 +54,7 @@ void sim_after(struct sim_world *w, uint64_t delay_us, sim_action run, void *con
 /* Runs the next event; false: there is none, or it lies behind `until_us`. */
 bool sim_world_step(struct sim_world *w, uint64_t until_us);
 
-/* Zeroed memory that lives as long as the world. */
+/* Zeroed memory that lives until the next init. */
 void *sim_alloc(struct sim_world *w, size_t size);
 
 /* Keeps the first complaint; the schedule ends soon after. */
