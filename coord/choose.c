@@ -42,7 +42,10 @@ void sherd_answers_add(struct sherd_answers *a, uint8_t slot, const struct sherd
         if (!seen) continue;
         seen->holds |= bit;
         if (entries[i].committed) seen->committed |= bit;
-        if (!entries[i].has_shard) continue;
+        if (!entries[i].has_shard) {
+            seen->shards &= ~bit | seen->pieces; /* found broken when it was sent */
+            continue;
+        }
         seen->shards |= bit;
         if (entries[i].shard.data) seen->pieces |= bit;
     }

@@ -42,7 +42,7 @@ void sherd_reader_start(struct sherd_reader *r, const struct sherd_env *env,
 
     if (r->ask_all) others = holders(r) & ~shards;
     r->verdict = SHERD_READER_RUNNING;
-    r->asked = r->wanted = r->answered = r->failed = r->stale = 0;
+    r->asked = r->wanted = r->again = r->answered = r->failed = r->stale = 0;
     sherd_answers_reset(&r->answers);
     r->give_up_us = env->now_us + (r->ask_all ? ALL_PATIENCE_US : GIVE_UP_US);
     r->due_us = env->now_us + env->hedge_us;
@@ -64,20 +64,23 @@ static bool has_pieces(const struct sherd_reader *r, const struct sherd_env *env
            sherd_slots_count(r->choice.pieces) >= r->k;
 }
 
-/* The chosen value is complete, but fewer than k shards are at hand: ask holders for the rest. */
+/* The chosen value is complete, but fewer than k shards are at hand: ask holders for the rest. Who
+ * was asked for a shard twice and gave none is not asked a third time in this round: that would go
+ * on as fast as the node can answer. */
 static bool ask_for_shards(struct sherd_reader *r, const struct sherd_env *env,
                            struct sherd_effects *out)
 {
     uint32_t at_hand = r->choice.pieces;
     uint32_t pending = r->wanted & ~r->answered & ~r->failed;
-    uint32_t from =
-        (r->choice.shards | (holders(r) & ~r->asked)) & ~at_hand & ~pending & ~r->failed;
+    uint32_t from = (r->choice.shards | (holders(r) & ~r->asked)) & ~at_hand & ~pending &
+                    ~r->failed & ~r->again;
     uint8_t have = (uint8_t)(sherd_slots_count(at_hand) + sherd_slots_count(pending));
     uint32_t more;
 
     if (have >= r->k) return true;
     more = pick(r, from, (uint8_t)(r->k - have), env->reachable);
     if (more == 0) return pending != 0;
+    r->again |= more & r->wanted;
     ask(r, more, more, out);
     return true;
 }

@@ -26,6 +26,7 @@ struct sherd_reader {
     enum sherd_reader_verdict verdict;
     uint32_t asked;    /* slots sent a READ */
     uint32_t wanted;   /* ... for their shard */
+    uint32_t again;    /* ... a second time */
     uint32_t answered; /* latest request answered, or known to stay unanswered */
     uint32_t failed;   /* STALE, connection lost */
     uint32_t stale;    /* know a newer epoch */

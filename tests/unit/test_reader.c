@@ -36,6 +36,8 @@ static const struct row {
     {"... and one more",                  4, 6, VALUE, 63, "R012=5c t t R5=5c", "0123 - 4 5 -", "complete 5"},
     {"a lost connection asks the rest",   4, 6, VALUE, 63, "g0 R12345=5c", "0123 45 -", "complete 5"},
     {"a broken shard: another one",       4, 6, VALUE, 63, "R0=5cx R123=5c R4=5c", "0123 - 45 -", "complete 5"},
+    {"broken where it was said intact: not again", 1, 3, VALUE, 7, "R0=5cx R1=5cm R1=5cx R2=5c", "0~1 - 1 2 -", "complete 5"},
+    {"intact, and never sent: not a third time", 1, 3, VALUE, 7, "R0=5cm R1=5cm R0=5cm R1=5cm R1=5cm R2=5c", "0~1 - 0 1 1 2 -", "complete 5"},
     {"a newer epoch ends it",             4, 6, VALUE, 63, "S0", "0123 -", "stale"},
     {"a refusal of this one does not",    4, 6, VALUE, 63, "L0 R12345=5c", "0123 45 -", "complete 5"},
     {"in doubt, everybody is asked",      1, 3, VALUE, 7,  "R0=5 R1=- R2=5", "0~1 - 2 -", "complete 5"},
