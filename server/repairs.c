@@ -18,6 +18,7 @@ struct repair {
     uint64_t hash, due_ms;
     uint32_t again_ms;
     bool used, running;
+    bool again; /* asked for once more while it runs: it may have passed by what is missing now */
     uint16_t key_size;
     uint8_t *key;
 };
@@ -47,15 +48,15 @@ bool sherd_repairs_has_room(const struct sherd_repairs *q) { return q->count < K
 
 uint32_t sherd_repairs_count(const struct sherd_repairs *q) { return q->count; }
 
-static bool is_queued(const struct sherd_repairs *q, struct sherd_bytes key, uint64_t hash)
+static struct repair *find(struct sherd_repairs *q, struct sherd_bytes key, uint64_t hash)
 {
     for (unsigned i = 0; i < KEYS_MAX; i++) {
-        const struct repair *r = &q->keys[i];
+        struct repair *r = &q->keys[i];
         if (r->used && r->hash == hash && r->key_size == key.size &&
             memcmp(r->key, key.data, key.size) == 0)
-            return true;
+            return r;
     }
-    return false;
+    return NULL;
 }
 
 static struct repair *take_free(struct sherd_repairs *q)
@@ -78,9 +79,11 @@ void sherd_repairs_add(struct sherd_repairs *q, struct sherd_bytes key, const st
 {
     uint64_t hash = sherd_hash_key(key.data, key.size);
 
-    if (key.size == 0 || is_queued(q, key, hash)) return;
+    struct repair *r = key.size ? find(q, key, hash) : NULL;
 
-    struct repair *r = take_free(q);
+    if (r) r->again = r->running;
+    if (r || key.size == 0) return;
+    r = take_free(q);
     uint8_t *copy = r ? malloc(key.size) : NULL;
     if (!copy) {
         mark_partition(t, hash);
@@ -118,12 +121,15 @@ static void on_repaired(void *context, struct sherd_bytes key, enum sherd_outcom
     (void)key;
     r->running = false;
     q->running--;
-    if (outcome == SHERD_OK || outcome == SHERD_NOT_FOUND) {
-        atomic_fetch_add(&q->progress->repaired, 1);
-        remove_key(q, r);
-    } else {
+    if (outcome != SHERD_OK && outcome != SHERD_NOT_FOUND) {
         put_off(r, q->now_ms);
+        return;
     }
+    atomic_fetch_add(&q->progress->repaired, 1);
+    if (r->again)
+        r->due_ms = q->now_ms;
+    else
+        remove_key(q, r);
 }
 
 static bool all_answer(const struct sherd_sealed *sealed, const struct sherd_turn *t, uint64_t hash)
@@ -145,6 +151,7 @@ static void try_key(struct sherd_repairs *q, struct repair *r, const struct sher
     if (all_answer(sealed, t, r->hash) &&
         sherd_jobs_start(t->jobs, SHERD_OP_REPAIR, key, on_repaired, r) == 0) {
         r->running = true;
+        r->again = false;
         q->running++;
     } else {
         put_off(r, t->now_ms);

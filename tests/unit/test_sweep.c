@@ -177,6 +177,26 @@ static void a_repair_is_tried_until_it_succeeds(void **state)
     assert_int_equal(w->progress.repaired, 1);
 }
 
+/* What was written while a repair ran may lack a shard that the repair did not see missing. */
+static void a_key_listed_while_it_is_repaired_is_repaired_again(void **state)
+{
+    struct world *w = *state;
+
+    add_to_page(w, 0, 0);
+    answer_lists(w, SHERD_LIST_REPAIR);
+    assert_int_equal(fake_op_count(w->engine), 1);
+    pass_time(w, 500); /* until it is asked for a page again; `page` still has the key */
+    answer_lists(w, SHERD_LIST_REPAIR);
+    assert_int_equal(w->engine->op_count, 1); /* one at a time */
+    fake_finish(w->engine, SHERD_OK);
+    turn(w);
+    assert_int_equal(w->engine->op_count, 2);
+    fake_finish(w->engine, SHERD_OK);
+    pass_time(w, 400);
+    assert_int_equal(w->engine->op_count, 2);
+    assert_int_equal(sherd_sweep_backlog(w->sweep), 0);
+}
+
 static void a_repair_waits_for_silent_holders(void **state)
 {
     struct world *w = *state;
@@ -305,6 +325,7 @@ int main(void)
         CASE(a_page_is_asked_for_again_only_when_due),
         CASE(a_broken_page_is_dropped),
         CASE(a_repair_is_tried_until_it_succeeds),
+        CASE(a_key_listed_while_it_is_repaired_is_repaired_again),
         CASE(a_repair_waits_for_silent_holders),
         CASE(more_repairs_than_fit_become_a_rescan),
         CASE(no_round_where_another_leads),
