@@ -10,6 +10,7 @@
 #include "tests/simulation/load.h"
 #include "tests/simulation/network.h"
 #include "tests/simulation/node.h"
+#include "tests/simulation/weather.h"
 
 enum {
     BOOT_US = 5 * SIM_SECOND,
@@ -68,19 +69,21 @@ static void init(struct sim_cluster *c)
     struct sim_world *w = &c->world;
 
     c->partitions = (uint16_t)(1 + sim_below(w, SIM_PARTITIONS_MAX));
-    c->nodes = (uint8_t)(c->config.k + c->config.m + sim_below(w, 2));
-    c->keys = (uint8_t)(1 + sim_below(w, 3));
+    c->nodes = (uint8_t)(c->config.k + c->config.m + sim_below(w, 3));
+    if (c->nodes > SIM_NODES_MAX) c->nodes = SIM_NODES_MAX;
+    c->keys = (uint8_t)(1 + sim_below(w, SIM_KEYS_MAX));
     c->deaf = (uint8_t)sim_below(w, 2u * c->nodes);
-    c->clients = (uint8_t)(2 + sim_below(w, SIM_CLIENTS_MAX - 1));
+    c->clients = (uint8_t)(1 + sim_below(w, sim_below(w, 4) ? 5 : SIM_CLIENTS_MAX));
+    c->plan = (struct sim_plan){
+        .pause = sim_below(w, 8) == 0,
+        .first_ms = 300 + sim_below(w, 1000),
+        .pause_us = (125 + sim_below(w, 60)) * (uint64_t)SIM_SECOND, /* tombstones go */
+        .storm_ms = 300 + sim_below(w, 4000),
+    };
     for (uint8_t i = 0; i < c->keys; i++) {
         snprintf(c->key_text[i], sizeof(c->key_text[i]), "k%u", i % 10u);
         c->key_hash[i] = sherd_hash_key(c->key_text[i], strlen(c->key_text[i]));
     }
-}
-
-static int64_t skew(struct sim_cluster *c)
-{
-    return (int64_t)sim_below(&c->world, 2 * c->weather.skew_ms + 1) - (int64_t)c->weather.skew_ms;
 }
 
 static void start_nodes(struct sim_cluster *c)
@@ -89,7 +92,6 @@ static void start_nodes(struct sim_cluster *c)
         struct sim_node *n = &c->node[i];
         n->cluster = c;
         n->id = i;
-        n->skew_ms = skew(c);
         n->daemon = (struct sim_client){.cluster = c, .address = (uint8_t)(SIM_DAEMON + i)};
         n->incarnation = sim_random(&c->world) | 1;
         n->all = (struct sherd_partitions){
@@ -105,11 +107,11 @@ static void start_nodes(struct sim_cluster *c)
 static void start_clients(struct sim_cluster *c)
 {
     for (uint8_t i = 0; i < c->clients; i++) {
-        c->client[i] = (struct sim_client){
-            .cluster = c, .address = (uint8_t)(SIM_CLIENT + i), .skew_ms = skew(c)};
+        c->client[i] = (struct sim_client){.cluster = c, .address = (uint8_t)(SIM_CLIENT + i)};
         sim_client_start(&c->client[i]);
         sim_client_take_map(&c->client[i], c->keeper.file);
     }
+    sim_faults_set_clocks(c);
 }
 
 static bool is_live_everywhere(const struct sim_cluster *c)
@@ -203,6 +205,8 @@ static bool is_key_settled(const struct sim_cluster *c, uint8_t key, const char 
 
 static bool is_settled(const struct sim_cluster *c, const char **why)
 {
+    *why = "messages are late";
+    if (c->world.now_us < c->calm_us + c->weather.late_us) return false;
     *why = "the map is not live everywhere";
     if (!is_live_everywhere(c)) return false;
     for (uint16_t i = 0; i < c->partitions; i++)
@@ -259,11 +263,8 @@ static void storm(struct sim_cluster *c, uint64_t time_ms)
     settle(c);
 }
 
-/* Long enough for tombstones to go. */
-static void pause(struct sim_cluster *c)
+static void pause(struct sim_cluster *c, uint64_t time_us)
 {
-    uint64_t time_us = (125 + sim_below(&c->world, 60)) * (uint64_t)SIM_SECOND;
-
     for (int i = 0; i < 4; i++)
         sim_load_call(c);
     run_for(c, sim_below(&c->world, 2 * SIM_MS));
@@ -293,33 +294,50 @@ static void print_records(const struct sim_cluster *c)
         }
 }
 
-void sim_cluster_run(struct sim_cluster *c, const struct sim_config *config,
-                     struct sim_counts *counts)
+static void last_look(struct sim_cluster *c)
 {
-    struct sim_world world = c->world; /* its memory is taken again */
-
-    memset(c, 0, sizeof(*c));
-    c->world = world;
-    c->config = *config;
-    c->counts = counts;
-    sim_world_init(&c->world, config->seed, config->trace);
-    counts->schedules++;
-    init(c);
-    sim_weather_draw(c);
-    boot(c);
-    if (!c->world.failed) start_clients(c);
-    if (!c->world.failed && sim_below(&c->world, 8) == 0) {
-        storm(c, 300 + sim_below(&c->world, 1000));
-        if (!c->world.failed) pause(c);
-        sim_weather_draw(c);
-    }
-    if (!c->world.failed) storm(c, 300 + sim_below(&c->world, 4000));
     for (uint8_t key = 0; key < c->keys && !c->world.failed; key++) {
         ask(c, SIM_GET, key);
         ask(c, SIM_SET, key);
         ask(c, SIM_GET, key);
     }
     judge(c);
+}
+
+static void begin(struct sim_cluster *c, const struct sim_config *config)
+{
+    struct sim_world world = c->world; /* its memory is taken again */
+
+    memset(c, 0, sizeof(*c));
+    c->world = world;
+    c->config = *config;
+    sim_world_init(&c->world, config->seed, config->trace);
+    init(c);
+    sim_weather_draw(c, 0);
+    sim_weather_trace(c);
+    if (config->skips) c->world.random ^= config->skips->jitter;
+}
+
+void sim_cluster_run(struct sim_cluster *c, const struct sim_config *config,
+                     struct sim_counts *counts)
+{
+    uint64_t began_us = 0;
+
+    begin(c, config);
+    c->counts = counts;
+    counts->schedules++;
+    began_us = c->world.now_us;
+    boot(c);
+    if (!c->world.failed) start_clients(c);
+    if (!c->world.failed && c->plan.pause) {
+        storm(c, c->plan.first_ms);
+        if (!c->world.failed) pause(c, c->plan.pause_us);
+        sim_weather_draw(c, 1);
+        sim_weather_trace(c);
+    }
+    if (!c->world.failed) storm(c, c->plan.storm_ms);
+    if (!c->world.failed) last_look(c);
+    counts->seconds += (c->world.now_us - began_us) / SIM_SECOND;
     if (c->world.failed && c->world.trace) print_records(c);
     sim_network_fini(c);
 }

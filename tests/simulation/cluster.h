@@ -16,22 +16,24 @@
 #include "coord/participant.h"
 #include "coord/partition.h"
 #include "coord/wire.h"
+#include "server/sessions.h"
 #include "tests/simulation/history.h"
 #include "tests/simulation/world.h"
 
 enum {
-    SIM_NODES_MAX = 8,
-    SIM_CLIENTS_MAX = 4,
+    SIM_NODES_MAX = 12,
+    SIM_CLIENTS_MAX = 8,
     SIM_KEYS_MAX = 4,
-    SIM_PARTITIONS_MAX = 2,
-    SIM_SLOTS_MAX = 6,
+    SIM_PARTITIONS_MAX = 3,
+    SIM_SLOTS_MAX = 11,
     SIM_MAPS_MAX = 256, /* versions of one schedule */
     SIM_VALUE_BYTES_MAX = 48,
-    SIM_KEEPER = 8,
-    SIM_CLIENT = 9,
+    SIM_KEEPER = SIM_NODES_MAX,
+    SIM_CLIENT,
     SIM_ADDRESSES = SIM_CLIENT + SIM_CLIENTS_MAX,
     SIM_DAEMON = 32,
-    SIM_MESSAGE_BYTES_MAX = 8192,
+    SIM_MESSAGE_BYTES_MAX = 16384,
+    SIM_SKIPS_MAX = 4096, /* calls and faults that can be left out, each */
 };
 
 /* Planted mistakes: the schedules must find each of them. X(name, what it does) */
@@ -55,27 +57,77 @@ enum sim_break {
         SIM_BREAK_COUNT
 };
 
-/* How rough one schedule is; drawn anew for each. Chances are per million. */
-struct sim_weather {
-    uint32_t loss, repeat, late;      /* of each message */
-    uint8_t bad_kind;                 /* requests of this kind are lost ... */
-    uint32_t bad;                     /* ... with this chance */
-    uint64_t delay_us, late_us;       /* usual and late delay */
-    uint32_t stop, wipe, cut, freeze; /* weights of what happens next to nodes and links */
-    uint32_t die, keeper;             /* ... to clients, to the keeper */
-    uint32_t full;                    /* chance that a node has no room for a PREPARE */
-    uint64_t gap_us;                  /* mean time between calls */
-    uint64_t fault_us;                /* mean time between faults */
-    uint64_t skew_ms;                 /* clocks differ by up to this */
-    bool gentle;                      /* losses of state stay within what can lose no value */
+/* How rough one schedule is; drawn anew for each. X(name, unit or meaning, what it is); each can be
+ * turned off by itself when a schedule is made shorter (shrink.h). */
+#define SIM_WEATHER_MAP(X)                                                              \
+    X(loss, "per million", "messages lost")                                             \
+    X(repeat, "per million", "messages repeated")                                       \
+    X(late, "per million", "messages late")                                             \
+    X(bad, "per million", "requests of one kind lost")                                  \
+    X(stop, "weight", "servers stop, and come back with their state")                   \
+    X(wipe, "weight", "servers stop, and come back without their state")                \
+    X(pause, "weight", "servers paused")                                                \
+    X(cut, "weight", "links cut, one way, both ways, or all of a machine")              \
+    X(halves, "weight", "the network falls into two halves")                            \
+    X(freeze, "weight", "clients and daemons paused")                                   \
+    X(die, "weight", "clients die")                                                     \
+    X(jump, "weight", "clocks jump")                                                    \
+    X(fill, "weight", "stores full for a while")                                        \
+    X(keeper, "weight", "the keeper stops")                                             \
+    X(keeper_dies, "per million", "the keeper stops between a map's SEAL and its LIVE") \
+    X(keeper_slow, "us", "... or says LIVE late")                                       \
+    X(full, "per million", "PREPAREs that find no room")                                \
+    X(no_memory, "per million", "allocations that fail")                                \
+    X(rot, "per million", "shards read from one node that come with a flipped bit")     \
+    X(skew_ms, "ms", "clocks differ by up to this")                                     \
+    X(quorum, "per million", "writes answered at q ACKs")
+
+enum sim_weather_kind {
+#define X(name, unit, text) SIM_WEATHER_##name,
+    SIM_WEATHER_MAP(X)
+#undef X
+        SIM_WEATHER_COUNT
 };
+
+struct sim_weather {
+#define X(name, unit, text) uint32_t name;
+    SIM_WEATHER_MAP(X)
+#undef X
+    uint8_t bad_kind;           /* requests of this kind are lost, with the chance `bad` */
+    uint8_t rotten;             /* the node with `rot` */
+    uint64_t delay_us, late_us; /* usual and late delay */
+    uint64_t gap_us;            /* mean time between calls */
+    uint64_t fault_us;          /* mean time between faults */
+    uint64_t jump_ms;           /* of clocks, at most */
+    bool gentle;                /* losses of state stay within what can lose no value */
+    bool sessions;              /* links keep the order, nodes check the numbers of messages; else
+                                   any order, and no PREPARE comes twice */
+};
+
+/* Streams of random numbers: of each weather, call, fault (world.h: sim_enter). */
+#define SIM_STREAM_WEATHER UINT64_C(0x100000000)
+#define SIM_STREAM_CALLS   UINT64_C(0x200000000)
+#define SIM_STREAM_FAULTS  UINT64_C(0x300000000)
+
+/* What one schedule leaves out of what its seed says: for shrink.h. */
+struct sim_skips {
+    uint64_t calls[SIM_SKIPS_MAX / 64], faults[SIM_SKIPS_MAX / 64];
+    uint32_t weather; /* bits of enum sim_weather_kind */
+    uint64_t jitter;  /* other delays and chances of messages; 0: the seed's own */
+};
+
+static inline bool sim_skips(const uint64_t *skips, uint32_t number)
+{
+    return skips && number < SIM_SKIPS_MAX && (skips[number / 64] >> number % 64 & 1);
+}
 
 struct sim_config {
     uint64_t seed;
     uint8_t k, m;
     uint32_t breaks; /* bits of enum sim_break */
     bool trace;
-    struct sherd_ecc *ecc; /* of k+m */
+    struct sherd_ecc *ecc;         /* of k+m */
+    const struct sim_skips *skips; /* NULL: none */
 };
 
 /* A published map, decoded once for everybody. */
@@ -102,13 +154,14 @@ struct sim_client {
     uint8_t address;
     bool up;
     uint64_t life; /* goes up with each death; what is addressed to an earlier life is dropped */
-    uint64_t session, number, client, tag;
+    uint64_t client, tag;
     struct sherd_hlc clock;
     int64_t skew_ms;
     uint64_t frozen_until_us, refresh_us;
     const struct sim_map *map;
-    bool connected[SIM_NODES_MAX];
-    uint8_t waiting[SIM_NODES_MAX]; /* requests since the last answer */
+    bool connected[SIM_NODES_MAX];                          /* and greeted: its PONG came */
+    uint64_t session[SIM_NODES_MAX], number[SIM_NODES_MAX]; /* session 0: no connection */
+    uint8_t waiting[SIM_NODES_MAX];                         /* requests since the last answer */
     uint64_t pinged_us[SIM_NODES_MAX];
     uint64_t incarnation[SIM_NODES_MAX];
     struct sim_op *ops;
@@ -118,6 +171,7 @@ struct sim_client {
 };
 
 struct sim_piece {
+    struct sim_piece *next;
     uint8_t slot;
     uint8_t size;
     struct sherd_ballot version;
@@ -148,8 +202,7 @@ struct sim_op {
     int64_t current;   /* decoded */
     struct sim_shards shards, old_shards;
     uint16_t pieces_round;
-    uint8_t piece_count;
-    struct sim_piece pieces[SIM_SLOTS_MAX * SHERD_ENTRIES_MAX];
+    struct sim_piece *pieces;
     sim_op_compute compute;
     sim_op_done done;
     /* callers */
@@ -188,7 +241,9 @@ struct sim_node {
     uint64_t incarnation;
     uint64_t started; /* counts starts: a tick of an earlier one stops */
     int64_t skew_ms;
+    uint64_t frozen_until_us, full_until_us;
     struct sherd_hlc clock;
+    struct sherd_sessions *sessions; /* NULL: numbers of messages are not looked at */
     struct sherd_partitions all;
     struct sherd_partition_state states[SIM_PARTITIONS_MAX];
     const struct sim_map *map;
@@ -204,6 +259,7 @@ struct sim_keeper {
     struct sim_cluster *cluster;
     bool up;
     uint64_t started;
+    uint64_t slow_until_us; /* thinks and hears nothing until then */
     struct sherd_membership machine;
     struct sherd_map *map, *next;
     /* its file: survives a crash */
@@ -213,16 +269,55 @@ struct sim_keeper {
 
 struct sim_network {
     struct sim_message *messages;
-    bool cut[SIM_ADDRESSES][SIM_ADDRESSES]; /* [from][to] */
+    uint64_t cut_until_us[SIM_ADDRESSES][SIM_ADDRESSES];                            /* [from][to] */
+    uint64_t busy_until_us[SIM_DAEMON + SIM_NODES_MAX][SIM_DAEMON + SIM_NODES_MAX]; /* in order */
 };
 
+/* X(name, what is counted) */
+#define SIM_COUNT_MAP(X)                           \
+    X(schedules, "schedules")                      \
+    X(events, "steps")                             \
+    X(seconds, "seconds of virtual time")          \
+    X(calls, "calls")                              \
+    X(messages, "messages delivered")              \
+    X(lost, "messages lost")                       \
+    X(repeated, "messages repeated")               \
+    X(stops, "servers stopped")                    \
+    X(wipes, "losses of state")                    \
+    X(pauses, "servers paused")                    \
+    X(cuts, "cuts")                                \
+    X(halves, "networks in two halves")            \
+    X(freezes, "clients and daemons paused")       \
+    X(died, "clients died")                        \
+    X(jumps, "clocks jumped")                      \
+    X(fills, "stores full for a while")            \
+    X(refused, "PREPAREs without room")            \
+    X(no_memory, "allocations failed")             \
+    X(rotten, "shards read with a flipped bit")    \
+    X(keeper_stops, "keepers stopped")             \
+    X(keeper_died, "... between SEAL and LIVE")    \
+    X(epochs, "maps")                              \
+    X(sessions, "sessions refused")                \
+    X(lost_markers, "values lost beyond the code") \
+    X(forgotten, "tombstones gone")                \
+    X(too_long, "histories too long for the checker")
+
 struct sim_counts {
-    uint64_t schedules, calls, outcomes[SHERD_OUTCOME_COUNT], died, messages, events;
-    uint64_t wipes, forgotten, stops, cuts, epochs, lost_markers, too_long, updates;
+#define X(name, text) uint64_t name;
+    SIM_COUNT_MAP(X)
+#undef X
+    uint64_t outcomes[SHERD_OUTCOME_COUNT];
+};
+
+/* What a schedule consists of. */
+struct sim_plan {
+    bool pause; /* a first storm, and minutes of nothing before the second */
+    uint64_t first_ms, pause_us, storm_ms;
 };
 
 struct sim_cluster {
     struct sim_config config;
+    struct sim_plan plan;
     struct sim_world world;
     struct sim_weather weather;
     struct sim_network network;
@@ -231,12 +326,14 @@ struct sim_cluster {
     char key_text[SIM_KEYS_MAX][4];
     uint64_t key_hash[SIM_KEYS_MAX];
     uint32_t vacate_ms;
-    uint8_t deaf; /* no FORGET reaches this node: it alone keeps its tombstones */
-    bool calm;    /* faults are over */
-    bool idle;    /* and nothing happens for minutes */
+    uint8_t deaf;     /* no FORGET reaches this node: it alone keeps its tombstones */
+    bool calm;        /* faults are over ... */
+    uint64_t calm_us; /* ... since then */
+    bool idle;        /* and nothing happens for minutes */
     uint8_t wipes;
-    bool lost[SIM_PARTITIONS_MAX]; /* told so by the map */
-    bool lossy;                    /* state was lost beyond what can lose no value */
+    uint32_t calls_begun, faults_begun; /* numbers, for skips */
+    bool lost[SIM_PARTITIONS_MAX];      /* told so by the map */
+    bool lossy;                         /* state was lost beyond what can lose no value */
     int64_t next_value;
     struct sim_map maps[SIM_MAPS_MAX]; /* by version */
     struct sim_node node[SIM_NODES_MAX];
@@ -260,6 +357,12 @@ static inline bool sim_breaks(const struct sim_cluster *c, enum sim_break b)
 static inline uint64_t sim_wall_ms(const struct sim_cluster *c, int64_t skew_ms)
 {
     return (uint64_t)((int64_t)(UINT64_C(1700000000000) + c->world.now_us / 1000) + skew_ms);
+}
+
+/* Whether the next chance of this kind comes true, outside the calm. */
+static inline bool sim_bad_luck(struct sim_cluster *c, uint32_t per_million)
+{
+    return !c->calm && sim_chance(&c->world, per_million);
 }
 
 /* The number of a key's text, or -1. */

@@ -295,7 +295,7 @@ static void on_task(struct sim_op *o)
               o->task == TASK_SWEEP ? "sweep" : "repair", o->key,
               sherd_outcome_name(o->op.outcome));
     if (o->task != TASK_REPAIR) return;
-    if (o->op.outcome == SHERD_OK) cell->repair = false;
+    if (o->op.outcome != SHERD_OK) cell->repair = true;
     cell->repair_at_us = n->cluster->world.now_us + REPAIR_AGAIN_US;
 }
 
@@ -307,6 +307,14 @@ static void start_task(struct sim_node *n, uint8_t key, enum task task)
     o->task = (uint8_t)task;
     o->done = on_task;
     sim_op_submit(o);
+}
+
+/* A mark that is set while it runs is for another one: it may have passed by what is missing then.
+ */
+static void start_repair(struct sim_node *n, uint8_t key)
+{
+    n->cells[key].repair = false;
+    start_task(n, key, TASK_REPAIR);
 }
 
 /* PROTOCOL 5: an undecided entry older than 2 s + slot * 200 ms. */
@@ -342,7 +350,7 @@ void sim_daemon_tick(struct sim_node *n)
         if (is_due(n, key))
             start_task(n, key, TASK_SWEEP);
         else if (cell->repair && cell->repair_at_us <= c->world.now_us)
-            start_task(n, key, TASK_REPAIR);
+            start_repair(n, key);
     }
 }
 
@@ -357,6 +365,8 @@ void sim_daemon_start(struct sim_node *n)
 
 void sim_daemon_stop(struct sim_node *n)
 {
+    for (const struct sim_op *o = n->daemon.ops; o; o = o->next)
+        if (o->task == TASK_REPAIR) n->cells[o->key].repair = true; /* not done */
     sim_client_stop(&n->daemon);
     memset(n->jobs, 0, sizeof(n->jobs));
     memset(n->forgets, 0, sizeof(n->forgets));

@@ -9,11 +9,13 @@
 enum {
     LATE_REQUESTS = 4, /* as many without an answer, and a node is called late */
     PING_US = 10 * SIM_MS,
+    GREET_AGAIN_US = 20 * SIM_MS,
     HEDGE_US = 5 * SIM_MS,
     STRAGGLER_US = 20 * SIM_MS,
 };
 
 static void step(struct sim_op *o, struct sherd_event event);
+static void greet(struct sim_client *cl, uint8_t node);
 
 /* ---- what the client knows of the nodes ---- */
 
@@ -37,8 +39,8 @@ struct sherd_envelope sim_client_envelope(struct sim_client *cl, uint8_t node)
 {
     return (struct sherd_envelope){.type = SHERD_REQUESTS,
                                    .count = 1,
-                                   .session = cl->session,
-                                   .number = ++cl->number,
+                                   .session = cl->session[node],
+                                   .number = ++cl->number[node],
                                    .incarnation = cl->incarnation[node],
                                    .map_version = cl->map ? cl->map->map->version : 0,
                                    .clock = cl->clock.last};
@@ -142,8 +144,7 @@ static void gather(const struct sim_op *o, const void *pieces[SIM_SLOTS_MAX])
     size_t size = sherd_ecc_shard_size(o->client->cluster->config.k, o->op.found.size);
 
     memset(pieces, 0, SIM_SLOTS_MAX * sizeof(pieces[0]));
-    for (uint8_t i = 0; i < o->piece_count; i++) {
-        const struct sim_piece *p = &o->pieces[i];
+    for (const struct sim_piece *p = o->pieces; p; p = p->next) {
         if (sherd_ballot_equal(p->version, o->op.version) && p->size == size)
             pieces[p->slot] = p->bytes;
     }
@@ -162,10 +163,24 @@ static bool join(struct sim_op *o, uint8_t *bytes)
     return sherd_checksum(bytes, size) == o->op.found.checksum;
 }
 
+/* Where client/engine_step.c asks for memory, and there is none. */
+static bool has_no_memory(struct sim_op *o, struct sherd_event *refusal)
+{
+    struct sim_cluster *c = o->client->cluster;
+
+    if (!sim_bad_luck(c, c->weather.no_memory)) return false;
+    c->counts->no_memory++;
+    *refusal = (struct sherd_event){.kind = SHERD_EVENT_REFUSED,
+                                    .outcome = o->op.alive ? SHERD_UNCERTAIN : SHERD_NO_MEMORY};
+    return true;
+}
+
 static struct sherd_event decode(struct sim_op *o)
 {
     uint8_t bytes[SIM_VALUE_BYTES_MAX];
+    struct sherd_event refusal;
 
+    if (has_no_memory(o, &refusal)) return refusal;
     if (join(o, bytes) && sim_value_read(bytes, o->op.found.size, &o->current))
         return (struct sherd_event){.kind = SHERD_EVENT_DECODED};
     sim_fail(&o->client->cluster->world, "key %u: the shards do not give the value", o->key);
@@ -175,7 +190,9 @@ static struct sherd_event decode(struct sim_op *o)
 static struct sherd_event encode_old(struct sim_op *o)
 {
     uint8_t bytes[SIM_VALUE_BYTES_MAX];
+    struct sherd_event refusal;
 
+    if (has_no_memory(o, &refusal)) return refusal;
     if (join(o, bytes)) {
         sim_value_encode(o->client->cluster, bytes, o->op.found.size, &o->old_shards);
         return (struct sherd_event){.kind = SHERD_EVENT_ENCODED};
@@ -184,12 +201,17 @@ static struct sherd_event encode_old(struct sim_op *o)
     return (struct sherd_event){.kind = SHERD_EVENT_CORRUPT};
 }
 
-static void encode_new(struct sim_op *o)
+enum { NO_EVENT = 0xff };
+
+static struct sherd_event encode_new(struct sim_op *o)
 {
     uint8_t bytes[SIM_VALUE_BYTES_MAX];
     size_t size = sim_value_write(o->value, bytes);
+    struct sherd_event event = {.kind = NO_EVENT};
 
+    if (has_no_memory(o, &event)) return event; /* the rest of the list is void */
     sim_value_encode(o->client->cluster, bytes, size, &o->shards);
+    return event;
 }
 
 static struct sherd_event compute(struct sim_op *o)
@@ -211,8 +233,6 @@ static void unlink_op(struct sim_op *o)
     o->over = true;
 }
 
-enum { NO_EVENT = 0xff };
-
 /* Carries one effect out; returns the event that it gives, if any. */
 static struct sherd_event carry_out(struct sim_op *o, const struct sherd_effect *effect,
                                     uint32_t *unsent)
@@ -221,7 +241,7 @@ static struct sherd_event carry_out(struct sim_op *o, const struct sherd_effect 
 
     switch (effect->kind) {
     case SHERD_EFFECT_SEND: *unsent |= send_all(o, effect); return none;
-    case SHERD_EFFECT_ENCODE_NEW: encode_new(o); return none;
+    case SHERD_EFFECT_ENCODE_NEW: return encode_new(o);
     case SHERD_EFFECT_ENCODE_OLD: return encode_old(o);
     case SHERD_EFFECT_DECODE: return decode(o);
     case SHERD_EFFECT_COMPUTE: return compute(o);
@@ -269,11 +289,12 @@ static void step(struct sim_op *o, struct sherd_event event)
 
         sherd_operation_step(&o->op, &env, &event, &effects);
         event.kind = NO_EVENT;
-        for (uint8_t i = 0; i < effects.count; i++) {
-            SHERD_ASSERT(event.kind == NO_EVENT);
+        for (uint8_t i = 0; i < effects.count && event.kind == NO_EVENT; i++) {
             event = carry_out(o, &effects.list[i], &unsent);
+            SHERD_ASSERT(event.kind == NO_EVENT || event.kind == SHERD_EVENT_REFUSED ||
+                         i + 1 == effects.count);
         }
-        if (unsent) {
+        if (unsent && event.kind != SHERD_EVENT_REFUSED) {
             SHERD_ASSERT(event.kind == NO_EVENT);
             event = (struct sherd_event){.kind = SHERD_EVENT_UNSENT, .slots = unsent};
         }
@@ -330,55 +351,63 @@ static struct sim_op *find(struct sim_client *cl, uint64_t id)
  */
 static struct sim_piece *piece_of(struct sim_op *o, uint8_t slot, struct sherd_ballot version)
 {
-    for (uint8_t i = 0; i < o->piece_count; i++)
-        if (o->pieces[i].slot == slot && sherd_ballot_equal(o->pieces[i].version, version))
-            return &o->pieces[i];
-    SHERD_ASSERT(o->piece_count < sizeof(o->pieces) / sizeof(o->pieces[0]));
-    return &o->pieces[o->piece_count++];
+    struct sim_piece *p = o->pieces;
+
+    while (p && (p->slot != slot || !sherd_ballot_equal(p->version, version)))
+        p = p->next;
+    if (p) return p;
+    p = sim_alloc(&o->client->cluster->world, sizeof(*p));
+    p->next = o->pieces;
+    return o->pieces = p;
+}
+
+/* As the client does (client/pieces.h): a shard that its CRC does not fit is none. */
+static bool is_intact(const struct sim_op *o, struct sherd_entry *e)
+{
+    if (sherd_crc32c(e->shard.data, e->shard.size) == e->crc) return true;
+    sim_trace(&o->client->cluster->world, "client %u: a shard of key %u is broken",
+              o->client->address, o->key);
+    e->has_shard = false;
+    e->shard = (struct sherd_bytes){NULL, 0};
+    return false;
 }
 
 /* Keeps the shards that come with an answer of the current round, until another round brings some:
  * what a PROMISE brought is still decoded after the PREPARE that proposed it again. */
-static void keep_pieces(struct sim_op *o, const struct sherd_answer *a)
+static void keep_pieces(struct sim_op *o, struct sherd_answer *a)
 {
     if ((a->id & UINT16_MAX) != o->op.round) return;
     if (a->kind != SHERD_STATE && a->kind != SHERD_PROMISED) return;
-    if (o->pieces_round != o->op.round) o->piece_count = 0;
+    if (o->pieces_round != o->op.round) o->pieces = NULL;
     o->pieces_round = o->op.round;
     for (uint8_t i = 0; i < a->entry_count; i++) {
-        const struct sherd_entry *e = &a->entries[i];
-        if (!e->shard.data) continue;
+        struct sherd_entry *e = &a->entries[i];
+        if (!e->shard.data || !is_intact(o, e)) continue;
         struct sim_piece *p = piece_of(o, a->slot, e->version);
         SHERD_ASSERT(e->shard.size <= SIM_VALUE_BYTES_MAX);
-        *p = (struct sim_piece){a->slot, (uint8_t)e->shard.size, e->version, {0}};
+        p->slot = a->slot;
+        p->version = e->version;
+        p->size = (uint8_t)e->shard.size;
         memcpy(p->bytes, e->shard.data, e->shard.size);
     }
 }
 
-struct late_answer {
-    struct sim_client *client;
-    uint8_t from;
-    size_t size;
-    uint8_t bytes[];
-};
-
-static void receive_late(void *context, uint64_t argument)
+static void take_answer(struct sim_client *cl, struct sherd_answer *a)
 {
-    struct late_answer *l = context;
+    struct sim_op *o = NULL;
 
-    (void)argument;
-    sim_client_receive(l->client, l->from, (struct sherd_bytes){l->bytes, l->size});
-}
-
-/* A client that is stopped for a while reads its messages afterwards. */
-static void put_off(struct sim_client *cl, uint8_t from, struct sherd_bytes frame)
-{
-    struct sim_world *w = &cl->cluster->world;
-    struct late_answer *l = sim_alloc(w, sizeof(*l) + frame.size);
-
-    *l = (struct late_answer){cl, from, frame.size};
-    memcpy(l->bytes, frame.data, frame.size);
-    sim_after(w, cl->frozen_until_us - w->now_us, receive_late, l, 0);
+    if (a->kind == SHERD_MAP) {
+        const struct sim_map *map = sim_map_of(cl->cluster, a->body);
+        if (map) sim_client_take_map(cl, map);
+        return;
+    }
+    o = find(cl, a->id);
+    if (!o) {
+        if (cl->address >= SIM_DAEMON) sim_daemon_answer(cl, a);
+        return;
+    }
+    keep_pieces(o, a);
+    step(o, (struct sherd_event){.kind = SHERD_EVENT_ANSWER, .slot = a->slot, .answer = a});
 }
 
 void sim_client_receive(struct sim_client *cl, uint8_t from, struct sherd_bytes frame)
@@ -387,33 +416,22 @@ void sim_client_receive(struct sim_client *cl, uint8_t from, struct sherd_bytes 
     struct sherd_wire_reader in;
     struct sherd_envelope e;
     struct sherd_answer a;
-    struct sim_op *o = NULL;
+    bool goes_on = true;
 
     if (!cl->up) return;
-    if (c->world.now_us < cl->frozen_until_us) {
-        put_off(cl, from, frame);
-        return;
-    }
     if (sherd_wire_open(&in, &frame, 1, &e) < 0 || sherd_wire_next_answer(&in, &a) < 0) {
         sim_fail(&c->world, "client %u cannot read an answer", cl->address);
         return;
     }
-    if (e.session != cl->session) return;
-    cl->waiting[from] = 0;
-    cl->incarnation[from] = e.incarnation;
     sherd_hlc_merge(&cl->clock, e.clock, sim_wall_ms(c, cl->skew_ms));
-    if (a.kind == SHERD_MAP) {
-        const struct sim_map *map = sim_map_of(c, a.body);
-        if (map) sim_client_take_map(cl, map);
-        return;
-    }
-    o = find(cl, a.id);
-    if (!o) {
-        if (cl->address >= SIM_DAEMON) sim_daemon_answer(cl, &a);
-        return;
-    }
-    keep_pieces(o, &a);
-    step(o, (struct sherd_event){.kind = SHERD_EVENT_ANSWER, .slot = a.slot, .answer = &a});
+    if (cl->session[from] == 0 || e.session != cl->session[from]) return;
+    cl->waiting[from] = 0;
+    if (cl->incarnation[from] == 0) cl->incarnation[from] = e.incarnation;
+    goes_on = cl->incarnation[from] == e.incarnation &&
+              (a.kind != SHERD_STALE || a.reason != SHERD_REASON_SESSION);
+    if (a.kind == SHERD_PONG) cl->connected[from] = true;
+    take_answer(cl, &a);
+    if (!goes_on) greet(cl, from);
 }
 
 /* Operations may end in a step, and their ends start others: each is looked at once. */
@@ -441,13 +459,51 @@ void sim_client_take_map(struct sim_client *cl, const struct sim_map *map)
     step_all(cl, (struct sherd_event){.kind = SHERD_EVENT_MAP}, -1);
 }
 
-void sim_client_connection(struct sim_client *cl, uint8_t node, bool up)
+/* ---- connections ---- */
+
+static void hang_up(struct sim_client *cl, uint8_t node)
 {
     bool was = cl->connected[node];
 
-    cl->connected[node] = up;
+    cl->connected[node] = false;
+    cl->session[node] = 0;
+    cl->number[node] = 0;
+    cl->incarnation[node] = 0;
     cl->waiting[node] = 0;
-    if (was && !up) step_all(cl, (struct sherd_event){.kind = SHERD_EVENT_GONE}, node);
+    if (was) step_all(cl, (struct sherd_event){.kind = SHERD_EVENT_GONE}, node);
+}
+
+static uint64_t greeting_of(const struct sim_client *cl, uint8_t node)
+{
+    return (cl->session[node] & UINT32_MAX) << 32 | (cl->life & 0xffffff) << 8 | node;
+}
+
+/* A PING, again and again until the node has answered. */
+static void ping_new(void *context, uint64_t greeting)
+{
+    struct sherd_request r = {.kind = SHERD_PING, .id = 1, .shard_frame = -1};
+    struct sim_client *cl = context;
+    uint8_t node = (uint8_t)greeting;
+
+    if (!cl->up || cl->connected[node] || greeting_of(cl, node) != greeting) return;
+    send(cl, node, &r);
+    sim_after(&cl->cluster->world, GREET_AGAIN_US, ping_new, cl, greeting);
+}
+
+/* A new session: the node is used once it has said which life of it this is (client/peers.c). */
+static void greet(struct sim_client *cl, uint8_t node)
+{
+    hang_up(cl, node);
+    cl->session[node] = sim_random(&cl->cluster->world) | 1;
+    ping_new(cl, greeting_of(cl, node));
+}
+
+void sim_client_connection(struct sim_client *cl, uint8_t node, bool up)
+{
+    if (up)
+        greet(cl, node);
+    else
+        hang_up(cl, node);
 }
 
 void sim_client_start(struct sim_client *cl)
@@ -456,16 +512,14 @@ void sim_client_start(struct sim_client *cl)
 
     cl->up = true;
     cl->life++;
-    cl->session = sim_random(w);
     cl->client = sim_random(w) >> 40; /* short, for traces */
     cl->ops = NULL;
     cl->frozen_until_us = 0;
     memset(cl->known, 0, sizeof(cl->known));
     memset(cl->known_value, 0, sizeof(cl->known_value));
-    memset(cl->waiting, 0, sizeof(cl->waiting));
-    memset(cl->incarnation, 0, sizeof(cl->incarnation));
+    memset(cl->connected, 0, sizeof(cl->connected));
     for (uint8_t i = 0; i < cl->cluster->nodes; i++)
-        cl->connected[i] = cl->cluster->node[i].up;
+        sim_client_connection(cl, i, cl->cluster->node[i].up);
 }
 
 void sim_client_stop(struct sim_client *cl)

@@ -8,44 +8,6 @@
 
 enum { WIPES_MAX = 4 };
 
-static uint32_t pick(struct sim_world *w, const uint32_t *choices, size_t count)
-{
-    return choices[sim_below(w, count)];
-}
-#define PICK(w, ...) \
-    pick(w, (const uint32_t[]){__VA_ARGS__}, sizeof((uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t))
-
-void sim_weather_draw(struct sim_cluster *c)
-{
-    struct sim_world *w = &c->world;
-
-    c->weather = (struct sim_weather){
-        .loss = PICK(w, 0, 0, 2000, 20000, 100000),
-        .bad_kind = (uint8_t)PICK(w, 0, 0, 0, SHERD_PREPARE, SHERD_COMMIT, SHERD_COMMIT,
-                                  SHERD_ABORT, SHERD_INSERT),
-        .bad = PICK(w, 300000, 700000, 1000000),
-        .repeat = PICK(w, 0, 30000),
-        .late = PICK(w, 0, 5000, 50000, 200000),
-        .delay_us = PICK(w, 50, 200, 2000, 8000),
-        .late_us = PICK(w, 5000, 50000, 500000, 3000000),
-        .stop = PICK(w, 0, 0, 2, 6),
-        .wipe = PICK(w, 0, 1, 3, 6),
-        .cut = PICK(w, 0, 0, 2, 6),
-        .freeze = PICK(w, 0, 0, 2),
-        .die = PICK(w, 0, 0, 2, 8),
-        .keeper = PICK(w, 0, 0, 1, 3),
-        .full = PICK(w, 0, 0, 0, 20000, 200000),
-        .gap_us = PICK(w, 200, 2000, 10000, 60000),
-        .fault_us = PICK(w, 2000, 20000, 100000, 400000),
-        .skew_ms = PICK(w, 0, 0, 5, 2000),
-        .gentle = sim_below(w, 3) != 0,
-    };
-    /* Without any ABORT, failed attempts pile up until a node has no place for the one that
-     * decides. */
-    if (c->weather.bad_kind == SHERD_ABORT && c->weather.bad > 700000) c->weather.bad = 700000;
-    c->vacate_ms = PICK(w, 30000, 30000, 1500, 4000);
-}
-
 /* ---- nodes ---- */
 
 struct notice {
@@ -188,6 +150,24 @@ void sim_faults_judge_map(struct sim_cluster *c, const struct sherd_map *map)
     }
 }
 
+static void pause_node(struct sim_cluster *c)
+{
+    struct sim_node *n = &c->node[sim_below(&c->world, c->nodes)];
+
+    c->counts->pauses++;
+    sim_trace(&c->world, "node %u is paused", n->id);
+    n->frozen_until_us = n->daemon.frozen_until_us = c->world.now_us + duration(c);
+}
+
+static void fill_node(struct sim_cluster *c)
+{
+    struct sim_node *n = &c->node[sim_below(&c->world, c->nodes)];
+
+    c->counts->fills++;
+    sim_trace(&c->world, "node %u: its store is full", n->id);
+    n->full_until_us = c->world.now_us + duration(c);
+}
+
 static void wipe_node(struct sim_cluster *c)
 {
     uint8_t node = (uint8_t)sim_below(&c->world, c->nodes);
@@ -212,18 +192,12 @@ static uint8_t machine(struct sim_cluster *c)
     return i < c->nodes ? i : (uint8_t)(SIM_KEEPER + i - c->nodes);
 }
 
-static void mend(void *context, uint64_t link)
-{
-    struct sim_cluster *c = context;
-
-    c->network.cut[link >> 8][link & 0xff] = false;
-}
-
 static void cut_link(struct sim_cluster *c, uint8_t from, uint8_t to, uint64_t time_us)
 {
-    if (from == to) return;
-    c->network.cut[from][to] = true;
-    sim_after(&c->world, time_us, mend, c, (uint64_t)from << 8 | to);
+    uint64_t *until_us = &c->network.cut_until_us[from][to];
+    uint64_t mended_us = c->world.now_us + time_us;
+
+    if (from != to && *until_us < mended_us) *until_us = mended_us;
 }
 
 /* One link one way, one link, or all links of a machine but a few. */
@@ -245,6 +219,53 @@ static void cut(struct sim_cluster *c)
     }
 }
 
+/* Nodes, keeper and clients fall into two parts that do not hear each other. */
+static void halve(struct sim_cluster *c)
+{
+    uint64_t side = sim_random(&c->world), time_us = duration(c);
+
+    c->counts->halves++;
+    sim_trace(&c->world, "two halves for %u us: %llx", (unsigned)time_us,
+              (unsigned long long)(side & ((1u << SIM_ADDRESSES) - 1)));
+    for (uint8_t from = 0; from < SIM_ADDRESSES; from++)
+        for (uint8_t to = 0; to < SIM_ADDRESSES; to++)
+            if ((side >> from & 1) != (side >> to & 1)) cut_link(c, from, to, time_us);
+}
+
+/* ---- clocks ---- */
+
+static int64_t within(struct sim_world *w, uint64_t limit)
+{
+    return (int64_t)sim_below(w, 2 * limit + 1) - (int64_t)limit;
+}
+
+static void set_clock(struct sim_node *n, int64_t skew_ms)
+{
+    n->skew_ms = n->daemon.skew_ms = skew_ms;
+}
+
+static void jump(struct sim_cluster *c)
+{
+    uint64_t i = sim_below(&c->world, (uint64_t)c->clients + c->nodes);
+    int64_t skew_ms = within(&c->world, c->weather.jump_ms);
+
+    c->counts->jumps++;
+    sim_trace(&c->world, "the clock of %s %u jumps to %+d ms", i < c->clients ? "client" : "node",
+              (unsigned)(i < c->clients ? SIM_CLIENT + i : i - c->clients), (int)skew_ms);
+    if (i < c->clients)
+        c->client[i].skew_ms = skew_ms;
+    else
+        set_clock(&c->node[i - c->clients], skew_ms);
+}
+
+void sim_faults_set_clocks(struct sim_cluster *c)
+{
+    for (uint8_t i = 0; i < c->nodes; i++)
+        set_clock(&c->node[i], within(&c->world, c->weather.skew_ms));
+    for (uint8_t i = 0; i < c->clients; i++)
+        c->client[i].skew_ms = within(&c->world, c->weather.skew_ms);
+}
+
 /* ---- clients and the keeper ---- */
 
 static void freeze(struct sim_cluster *c)
@@ -252,6 +273,8 @@ static void freeze(struct sim_cluster *c)
     uint64_t i = sim_below(&c->world, (uint64_t)c->clients + c->nodes);
     struct sim_client *cl = i < c->clients ? &c->client[i] : &c->node[i - c->clients].daemon;
 
+    c->counts->freezes++;
+    sim_trace(&c->world, "client %u is paused", cl->address);
     cl->frozen_until_us = c->world.now_us + duration(c);
 }
 
@@ -288,9 +311,20 @@ static void start_keeper(void *context, uint64_t argument)
 static void stop_keeper(struct sim_cluster *c)
 {
     if (!c->keeper.up) return;
+    c->counts->keeper_stops++;
     sim_trace(&c->world, "keeper: stops");
     sim_keeper_stop(&c->keeper);
     sim_after(&c->world, duration(c), start_keeper, &c->keeper, 0);
+}
+
+void sim_faults_published(struct sim_cluster *c)
+{
+    if (c->calm) return;
+    if (c->weather.keeper_slow)
+        c->keeper.slow_until_us = c->world.now_us + sim_below(&c->world, c->weather.keeper_slow);
+    if (!sim_chance(&c->world, c->weather.keeper_dies)) return;
+    c->counts->keeper_died++;
+    stop_keeper(c);
 }
 
 /* ---- time ---- */
@@ -304,10 +338,14 @@ static void go_wrong(struct sim_cluster *c)
     } faults[] = {
         {w->stop,   stop_node  },
         {w->wipe,   wipe_node  },
+        {w->pause,  pause_node },
         {w->cut,    cut        },
+        {w->halves, halve      },
         {w->freeze, freeze     },
         {w->die,    kill_client},
-        {w->keeper, stop_keeper}
+        {w->jump,   jump       },
+        {w->fill,   fill_node  },
+        {w->keeper, stop_keeper},
     };
     size_t count = sizeof(faults) / sizeof(faults[0]);
     uint64_t total = 0, at = 0;
@@ -327,11 +365,16 @@ static void go_wrong(struct sim_cluster *c)
 static void tick(void *context, uint64_t argument)
 {
     struct sim_cluster *c = context;
+    uint32_t number = c->faults_begun++;
+    uint64_t saved, gap_us;
 
     (void)argument;
     if (c->calm) return;
-    go_wrong(c);
-    sim_after(&c->world, sim_below(&c->world, 2 * c->weather.fault_us), tick, c, 0);
+    saved = sim_enter(&c->world, SIM_STREAM_FAULTS + number);
+    gap_us = sim_below(&c->world, 2 * c->weather.fault_us);
+    if (!sim_skips(c->config.skips ? c->config.skips->faults : NULL, number)) go_wrong(c);
+    sim_leave(&c->world, saved);
+    sim_after(&c->world, gap_us, tick, c, 0);
 }
 
 void sim_faults_start(struct sim_cluster *c) { tick(c, 0); }
@@ -340,12 +383,16 @@ void sim_faults_end(struct sim_cluster *c)
 {
     sim_trace(&c->world, "calm");
     c->calm = true;
+    c->calm_us = c->world.now_us;
     c->weather.delay_us = 100;
-    memset(c->network.cut, 0, sizeof(c->network.cut));
+    memset(c->network.cut_until_us, 0, sizeof(c->network.cut_until_us));
+    if (c->weather.jump) sim_faults_set_clocks(c);
     for (uint8_t i = 0; i < c->nodes; i++) {
         start_node(c, i);
-        c->node[i].daemon.frozen_until_us = 0;
+        c->node[i].frozen_until_us = c->node[i].daemon.frozen_until_us = 0;
+        c->node[i].full_until_us = 0;
     }
+    c->keeper.slow_until_us = 0;
     start_keeper(&c->keeper, 0);
     for (uint8_t i = 0; i < c->clients; i++) {
         start_client(&c->client[i], 0);
@@ -360,6 +407,7 @@ void sim_faults_pause(struct sim_cluster *c, uint64_t time_us)
 
     c->idle = true;
     frozen->frozen_until_us = c->world.now_us + time_us + sim_below(&c->world, SIM_SECOND);
+    if (c->clients < 2) return;
     sim_client_stop(late);
     late->clock.last = 0;
     late->skew_ms = -(int64_t)sim_below(&c->world, 200 * 1000);

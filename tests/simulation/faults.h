@@ -4,11 +4,15 @@
 
 #include "tests/simulation/cluster.h"
 
-void sim_weather_draw(struct sim_cluster *c);
 /* From now on something goes wrong every now and then. */
 void sim_faults_start(struct sim_cluster *c);
 /* Everything is mended: links, nodes, keeper, clients. */
 void sim_faults_end(struct sim_cluster *c);
+
+/* A map was just published: the keeper may die or be slow before its LIVE. */
+void sim_faults_published(struct sim_cluster *c);
+/* Clocks as they differ in good weather. */
+void sim_faults_set_clocks(struct sim_cluster *c);
 
 /* Minutes in which nothing happens, with one client stopped in the midst of what it does, and
  * another that starts anew with a clock that is behind. */

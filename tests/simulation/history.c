@@ -187,8 +187,7 @@ enum sim_judgement sim_history_check(const struct sim_history *h)
 
 void sim_history_print(const struct sim_history *h, const char *key)
 {
-    static const char *const names[] = {"get",     "set",    "delete",    "cas",
-                                        "replace", "remove", "increment", "loss"};
+    static const char *const names[] = SIM_KIND_NAMES;
 
     printf("history of %s: start end call value expect seen\n", key);
     for (uint8_t i = 0; i < h->count; i++) {

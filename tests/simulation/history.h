@@ -23,6 +23,11 @@ enum sim_kind {
     SIM_KIND_COUNT
 };
 
+#define SIM_KIND_NAMES                                                          \
+    {                                                                           \
+        "get", "set", "delete", "cas", "replace", "remove", "increment", "loss" \
+    }
+
 enum { SIM_LOST = -1, SIM_HISTORY_MAX = 62 };
 
 struct sim_call {

@@ -61,6 +61,7 @@ static void publish(struct sim_keeper *k)
     sherd_membership_commit(&k->machine);
     for (uint8_t i = 0; i < c->nodes; i++)
         send_map(k, i);
+    sim_faults_published(c);
 }
 
 static void announce(struct sim_keeper *k)
@@ -75,6 +76,7 @@ static void think(struct sim_keeper *k)
 {
     int effect = 0;
 
+    if (k->slow_until_us > k->cluster->world.now_us) return;
     if (k->cluster->calm) sherd_membership_accept_loss(&k->machine); /* an operator comes */
     do {
         effect = sherd_membership_step(&k->machine, now_ms(k));
@@ -84,7 +86,8 @@ static void think(struct sim_keeper *k)
             k->map->live = k->map->version;
             announce(k);
         }
-    } while (effect != 0 && !k->cluster->world.failed);
+    } while (effect != 0 && k->up && k->slow_until_us <= k->cluster->world.now_us &&
+             !k->cluster->world.failed);
 }
 
 static void tick(void *context, uint64_t started)
@@ -133,6 +136,7 @@ void sim_keeper_start(struct sim_keeper *k)
     }
     sherd_membership_init(&k->machine, &config, k->map, k->next);
     k->up = true;
+    k->slow_until_us = 0;
     tick(k, ++k->started);
 }
 
@@ -145,7 +149,7 @@ void sim_keeper_receive(struct sim_keeper *k, uint8_t from, struct sherd_bytes f
     struct sherd_request r;
     struct sherd_report report;
 
-    if (!k->up) return;
+    if (!k->up || k->slow_until_us > k->cluster->world.now_us) return;
     if (sherd_wire_open(&in, &frame, 1, &e) < 0 || e.type != SHERD_REQUESTS) return;
     if (sherd_wire_next_request(&in, &r) < 0 || r.kind != SHERD_HEARTBEAT ||
         sherd_report_decode(r.body, &report) < 0) {

@@ -70,8 +70,7 @@ static void close_write(struct sim_op *o, struct sim_call *call)
 
 static void on_done(struct sim_op *o)
 {
-    static const char *const names[] = {"get",     "set",    "delete",    "cas",
-                                        "replace", "remove", "increment", "loss"};
+    static const char *const names[] = SIM_KIND_NAMES;
     struct sim_cluster *c = o->client->cluster;
     struct sim_call *call = o->call;
 
@@ -122,8 +121,8 @@ static void describe(struct sim_op *o, struct sim_call *call)
     o->expect_value = call->expect = o->client->known_value[o->key];
 }
 
-static struct sim_op *begin(struct sim_client *cl, enum sim_kind kind, uint8_t key,
-                            uint64_t timeout_us)
+static struct sim_op *make(struct sim_client *cl, enum sim_kind kind, uint8_t key,
+                           uint64_t timeout_us)
 {
     struct sim_cluster *c = cl->cluster;
     struct sim_call *call = sim_history_add(&c->history[key], kind, c->world.order);
@@ -135,9 +134,9 @@ static struct sim_op *begin(struct sim_client *cl, enum sim_kind kind, uint8_t k
     o->call = call;
     o->compute = compute;
     o->done = on_done;
+    o->op.ack_quorum = sim_chance(&c->world, c->weather.quorum);
     describe(o, call);
     c->counts->calls++;
-    sim_op_submit(o);
     return o;
 }
 
@@ -164,7 +163,8 @@ bool sim_load_is_over(const struct sim_cluster *c)
     return true;
 }
 
-bool sim_load_call(struct sim_cluster *c)
+/* What this call is to be, if it may be; NULL: it may not now. */
+static struct sim_op *draw(struct sim_cluster *c)
 {
     static const uint8_t kinds[] = {SIM_GET, SIM_GET,    SIM_GET,       SIM_SET,      SIM_SET,
                                     SIM_SET, SIM_DELETE, SIM_CAS,       SIM_CAS,      SIM_REPLACE,
@@ -174,14 +174,38 @@ bool sim_load_call(struct sim_cluster *c)
     enum sim_kind kind = kinds[sim_below(&c->world, sizeof(kinds))];
     uint64_t timeout_us = TIMEOUT_MIN_US + sim_below(&c->world, TIMEOUT_MAX_US - TIMEOUT_MIN_US);
 
-    if (!cl->up || !cl->map || is_busy(cl, key)) return false;
-    if (cl->frozen_until_us > c->world.now_us || is_full(&c->history[key])) return false;
-    begin(cl, kind, key, timeout_us);
-    return true;
+    if (!cl->up || !cl->map || is_busy(cl, key)) return NULL;
+    if (cl->frozen_until_us > c->world.now_us || is_full(&c->history[key])) return NULL;
+    return make(cl, kind, key, timeout_us);
+}
+
+static void begin(struct sim_op *o)
+{
+    static const char *const names[] = SIM_KIND_NAMES;
+
+    sim_trace(&o->client->cluster->world, "client %u asks: %s key %u, value %lld",
+              o->client->address, names[o->kind], o->key,
+              (long long)(o->kind == SIM_GET ? 0 : o->call->value));
+    sim_op_submit(o);
+}
+
+bool sim_load_call(struct sim_cluster *c)
+{
+    uint32_t number = c->calls_begun++;
+    uint64_t saved = sim_enter(&c->world, SIM_STREAM_CALLS + number);
+    struct sim_op *o = NULL;
+
+    if (!sim_skips(c->config.skips ? c->config.skips->calls : NULL, number)) o = draw(c);
+    sim_leave(&c->world, saved);
+    if (o) begin(o);
+    return o != NULL;
 }
 
 const struct sim_op *sim_load_ask(struct sim_client *cl, enum sim_kind kind, uint8_t key,
                                   uint64_t timeout_us)
 {
-    return begin(cl, kind, key, timeout_us);
+    struct sim_op *o = make(cl, kind, key, timeout_us);
+
+    if (o) begin(o);
+    return o;
 }

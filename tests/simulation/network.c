@@ -38,14 +38,28 @@ static void dispatch(struct sim_cluster *c, const struct sim_message *m)
         sim_node_receive(&c->node[m->to], m->from, frame);
 }
 
+/* Who is paused reads its messages afterwards. */
+static uint64_t frozen_until_us(const struct sim_cluster *c, uint8_t to)
+{
+    if (to >= SIM_DAEMON) return c->node[to - SIM_DAEMON].daemon.frozen_until_us;
+    if (to >= SIM_CLIENT) return c->client[to - SIM_CLIENT].frozen_until_us;
+    return to == SIM_KEEPER ? 0 : c->node[to].frozen_until_us;
+}
+
 static void deliver(void *context, uint64_t argument)
 {
     struct sim_message *m = context;
     struct sim_cluster *c = m->cluster;
+    uint64_t until_us = frozen_until_us(c, m->to);
 
     (void)argument;
+    if (until_us > c->world.now_us) {
+        sim_after(&c->world, until_us - c->world.now_us, deliver, m, 0);
+        return;
+    }
     c->counts->messages++;
-    if (!c->network.cut[machine_of(m->from)][machine_of(m->to)]) dispatch(c, m);
+    if (c->network.cut_until_us[machine_of(m->from)][machine_of(m->to)] <= c->world.now_us)
+        dispatch(c, m);
     release(m);
 }
 
@@ -54,14 +68,26 @@ static uint64_t delay_of(struct sim_cluster *c, const struct sim_message *m)
     const struct sim_weather *w = &c->weather;
 
     if (machine_of(m->from) == machine_of(m->to)) return 10;
-    if (!c->calm && sim_chance(&c->world, w->late)) return sim_below(&c->world, w->late_us);
+    if (sim_bad_luck(c, w->late)) return sim_below(&c->world, w->late_us);
     return 20 + sim_below(&c->world, 2 * w->delay_us);
+}
+
+/* A connection delivers in order: what is late holds up what comes after it. */
+static uint64_t in_order(struct sim_cluster *c, const struct sim_message *m, uint64_t delay_us)
+{
+    uint64_t *busy_until_us = &c->network.busy_until_us[m->from][m->to];
+    uint64_t at_us = c->world.now_us + delay_us;
+
+    if (at_us < *busy_until_us) at_us = *busy_until_us;
+    *busy_until_us = at_us;
+    return at_us - c->world.now_us;
 }
 
 static void post_one(struct sim_cluster *c, uint8_t from, uint8_t to,
                      const struct sherd_writer_buffer *bytes)
 {
     struct sim_message *m = malloc(sizeof(*m) + bytes->size);
+    uint64_t delay_us = 0;
 
     SHERD_ASSERT(m != NULL);
     *m = (struct sim_message){.next = c->network.messages,
@@ -74,23 +100,35 @@ static void post_one(struct sim_cluster *c, uint8_t from, uint8_t to,
     memcpy(m->bytes, bytes->data, bytes->size);
     if (m->next) m->next->link = &m->next;
     c->network.messages = m;
-    sim_after(&c->world, delay_of(c, m), deliver, m, 0);
+    delay_us = delay_of(c, m);
+    if (c->weather.sessions) delay_us = in_order(c, m, delay_us);
+    sim_after(&c->world, delay_us, deliver, m, 0);
+}
+
+static bool is_lost(struct sim_cluster *c, uint8_t kind)
+{
+    const struct sim_weather *w = &c->weather;
+
+    if (kind != 0 && kind == w->bad_kind && sim_bad_luck(c, w->bad)) return true;
+    return sim_bad_luck(c, w->loss);
 }
 
 static void post(struct sim_cluster *c, uint8_t from, uint8_t to,
                  const struct sherd_writer_buffer *bytes, uint8_t kind)
 {
     bool local = machine_of(from) == machine_of(to);
-    bool once = kind == SHERD_PREPARE && !sim_breaks(c, SIM_BREAK_repeat_prepare);
+    bool once =
+        kind == SHERD_PREPARE && !c->weather.sessions && !sim_breaks(c, SIM_BREAK_repeat_prepare);
 
-    if (!c->calm && !local && kind != 0 && kind == c->weather.bad_kind &&
-        sim_chance(&c->world, c->weather.bad))
-        return;
     if (kind == SHERD_FORGET && to == c->deaf) return;
-    if (!c->calm && !local && sim_chance(&c->world, c->weather.loss)) return;
+    if (!local && is_lost(c, kind)) {
+        c->counts->lost++;
+        return;
+    }
     post_one(c, from, to, bytes);
-    if (!c->calm && !local && !once && sim_chance(&c->world, c->weather.repeat))
-        post_one(c, from, to, bytes);
+    if (local || once || !sim_bad_luck(c, c->weather.repeat)) return;
+    c->counts->repeated++;
+    post_one(c, from, to, bytes);
 }
 
 void sim_send_request(struct sim_cluster *c, uint8_t from, uint8_t to,

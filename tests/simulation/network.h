@@ -1,7 +1,9 @@
 /* network.h - carries encoded messages, and loses, repeats, delays and reorders them.
  *
- * Repeated is anything but a PREPARE: a node's session takes each of those at most once (PROTOCOL
- * 2). A daemon shares its node's links; to its own node nothing is lost. */
+ * A PREPARE reaches a node at most once (PROTOCOL 2). In one half of the schedules that is what the
+ * nodes' sessions do (server/sessions.c), over links that repeat anything but keep the order; in
+ * the other half, links know no order and do not repeat a PREPARE. A daemon shares its node's
+ * links; to its own node nothing is lost. */
 #ifndef SHERD_TESTS_SIMULATION_NETWORK_H
 #define SHERD_TESTS_SIMULATION_NETWORK_H
 

@@ -92,6 +92,23 @@ static void keep(struct sim_cell *cell, const struct sherd_record *record)
 
 /* ---- requests to one key ---- */
 
+/* What comes out of this node's memory is not always what went in. */
+static void rot(struct sim_node *n, struct sherd_answer *a)
+{
+    struct sim_cluster *c = n->cluster;
+
+    if (n->id != c->weather.rotten) return;
+    for (uint8_t i = 0; i < a->entry_count; i++) {
+        struct sherd_bytes *shard = &a->entries[i].shard;
+        if (!shard->data || shard->size == 0 || !sim_bad_luck(c, c->weather.rot)) continue;
+        uint8_t *copy = sim_alloc(&c->world, shard->size);
+        memcpy(copy, shard->data, shard->size);
+        copy[sim_below(&c->world, shard->size)] ^= (uint8_t)(1u << sim_below(&c->world, 8));
+        shard->data = copy;
+        c->counts->rotten++;
+    }
+}
+
 static void answer(struct sim_node *n, uint8_t from, const struct sherd_envelope *to,
                    const struct sherd_request *r, struct sherd_answer *a)
 {
@@ -105,6 +122,7 @@ static void answer(struct sim_node *n, uint8_t from, const struct sherd_envelope
     a->id = r->id;
     a->slot = r->slot;
     a->map_version = n->all.version;
+    rot(n, a);
     if (r->id != 0) sim_send_answer(n->cluster, n->id, from, &e, a);
 }
 
@@ -142,12 +160,21 @@ static void raise_floor(struct sim_node *n, struct sherd_partition_state *p)
     p->floor = sherd_ballot_max(p->floor, floor);
 }
 
+static bool is_full(struct sim_node *n, const struct sherd_request *r)
+{
+    struct sim_cluster *c = n->cluster;
+
+    if (r->kind != SHERD_PREPARE || (r->flags & SHERD_FROM_RESERVE)) return false;
+    if (n->full_until_us <= c->world.now_us && !sim_bad_luck(c, c->weather.full)) return false;
+    c->counts->refused++;
+    return true;
+}
+
 static struct sherd_participant_env env_of(struct sim_node *n, const struct sherd_request *r)
 {
     struct sim_cluster *c = n->cluster;
     struct sherd_partition_state *p = &n->states[r->partition];
-    bool full = !c->calm && r->kind == SHERD_PREPARE && !(r->flags & SHERD_FROM_RESERVE) &&
-                sim_chance(&c->world, c->weather.full);
+    bool full = is_full(n, r);
 
     if (r->kind == SHERD_FORGET) raise_floor(n, p);
     bool no_floor = r->kind != SHERD_FORGET && sim_breaks(c, SIM_BREAK_forget_floor);
@@ -174,6 +201,16 @@ static void note_lost(struct sim_node *n, const struct sherd_request *r, int key
     if (call) call->value = SIM_LOST;
 }
 
+/* As a store that cannot take a change: nothing is kept, and nothing answered. */
+static bool has_no_memory(struct sim_node *n, const struct sherd_change *c)
+{
+    bool changes = c->put || c->dropped || c->committed || c->shown || c->bounds || c->forget;
+
+    if (!changes || !sim_bad_luck(n->cluster, n->cluster->weather.no_memory)) return false;
+    n->cluster->counts->no_memory++;
+    return true;
+}
+
 static void serve_key(struct sim_node *n, uint8_t from, const struct sherd_envelope *e,
                       const struct sherd_request *r, int key)
 {
@@ -189,6 +226,7 @@ static void serve_key(struct sim_node *n, uint8_t from, const struct sherd_envel
     if (!is_same(&record, &copy))
         sim_fail(&c->world, "the change of message %u does not say what became of the record",
                  r->kind);
+    if (has_no_memory(n, &change)) return;
     if (a.kind == SHERD_NACK && a.reason == SHERD_REASON_DIFFERENT)
         sim_fail(&c->world, "two values under one ballot of key %d", key);
     if (change.put) note_lost(n, r, key);
@@ -215,7 +253,7 @@ static void seal(struct sim_node *n, struct sherd_bytes body)
     uint64_t version = n->all.version;
     int rc = 0;
 
-    if (!map) return;
+    if (!map || sim_bad_luck(c, c->weather.no_memory)) return;
     memcpy(before, n->states, sizeof(before));
     rc = sherd_partitions_seal(&n->all, map->map, map->hash, drop);
     if (rc == -EPROTO) sim_fail(&c->world, "node %u refuses a map for good", n->id);
@@ -293,10 +331,7 @@ static void serve(struct sim_node *n, uint8_t from, const struct sherd_envelope 
         r->key_hash = c->key_hash[key];
         r->partition = sim_partition_of(c, (uint8_t)key);
     }
-    if (e->incarnation != 0 && e->incarnation != n->incarnation)
-        reason = SHERD_REASON_SESSION;
-    else
-        reason = sherd_partitions_check(&n->all, r->partition, r->epoch, r->slot);
+    reason = sherd_partitions_check(&n->all, r->partition, r->epoch, r->slot);
     if (sim_breaks(c, SIM_BREAK_accept_stale) && reason == SHERD_REASON_EPOCH)
         reason = SHERD_REASON_NONE;
     if (reason != SHERD_REASON_NONE)
@@ -305,6 +340,16 @@ static void serve(struct sim_node *n, uint8_t from, const struct sherd_envelope 
         list(n, from, e, r);
     else
         serve_key(n, from, e, r, key);
+}
+
+/* As server/service.c: another life of this node, and sessions of clients and daemons. */
+static enum sherd_session_verdict verdict_of(struct sim_node *n, uint8_t from,
+                                             const struct sherd_envelope *e)
+{
+    if (from < SIM_CLIENT) return SHERD_SESSION_TAKE;
+    if (e->incarnation != 0 && e->incarnation != n->incarnation) return SHERD_SESSION_UNKNOWN;
+    return n->sessions ? sherd_sessions_check(n->sessions, e->session, e->number)
+                       : SHERD_SESSION_TAKE;
 }
 
 void sim_node_receive(struct sim_node *n, uint8_t from, struct sherd_bytes frame)
@@ -320,7 +365,14 @@ void sim_node_receive(struct sim_node *n, uint8_t from, struct sherd_bytes frame
         return;
     }
     if (sim_breaks(n->cluster, SIM_BREAK_no_expect)) r.flags &= (uint8_t)~SHERD_WITH_EXPECT;
-    serve(n, from, &e, &r);
+    switch (verdict_of(n, from, &e)) {
+    case SHERD_SESSION_REPEAT: return;
+    case SHERD_SESSION_UNKNOWN:
+        n->cluster->counts->sessions++;
+        refuse(n, from, &e, &r, SHERD_REASON_SESSION);
+        return;
+    default: serve(n, from, &e, &r);
+    }
 }
 
 /* ---- life ---- */
@@ -350,8 +402,10 @@ static void tick(void *context, uint64_t started)
     struct sim_node *n = context;
 
     if (!n->up || n->started != started) return;
-    sim_node_report(n);
-    sim_daemon_tick(n);
+    if (n->frozen_until_us <= n->cluster->world.now_us) {
+        sim_node_report(n);
+        sim_daemon_tick(n);
+    }
     sim_after(&n->cluster->world,
               (n->cluster->idle ? 5 : 1) * (TICK_US + sim_below(&n->cluster->world, TICK_US / 4)),
               tick, n, started);
@@ -361,7 +415,10 @@ void sim_node_start(struct sim_node *n)
 {
     sim_trace(&n->cluster->world, "node %u: starts", n->id);
     n->up = true;
+    n->frozen_until_us = 0;
     n->all.states = n->states;
+    if (n->cluster->weather.sessions)
+        n->sessions = sim_alloc(&n->cluster->world, sizeof(*n->sessions));
     sim_daemon_start(n);
     tick(n, ++n->started);
 }

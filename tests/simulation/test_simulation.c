@@ -79,12 +79,17 @@ static bool parse(int argc, char **argv, struct options *o)
 
 static void print_counts(const struct sim_counts *n, const struct options *o)
 {
-    printf("%u+%u: %" PRIu64 " schedules, %" PRIu64 " events, %" PRIu64 " messages, %" PRIu64
-           " maps, %" PRIu64 " losses of state, %" PRIu64 " stops, %" PRIu64 " cuts, %" PRIu64
-           " clients died; %" PRIu64 " values lost, %" PRIu64 " tombstones gone, %" PRIu64
-           " histories too long\n  %" PRIu64 " calls:",
-           o->k, o->m, n->schedules, n->events, n->messages, n->epochs, n->wipes, n->stops, n->cuts,
-           n->died, n->lost_markers, n->forgotten, n->too_long, n->calls);
+    const char *comma = "";
+
+    printf("%u+%u: ", o->k, o->m);
+#define X(name, text)                                  \
+    if (n->name) {                                     \
+        printf("%s%" PRIu64 " " text, comma, n->name); \
+        comma = ", ";                                  \
+    }
+    SIM_COUNT_MAP(X)
+#undef X
+    printf("\n  outcomes:");
     for (int i = 0; i < SHERD_OUTCOME_COUNT; i++)
         if (n->outcomes[i])
             printf(" %s %" PRIu64, sherd_outcome_name((enum sherd_outcome)i), n->outcomes[i]);

@@ -46,6 +46,17 @@ uint64_t sim_random(struct sim_world *w)
     return z ^ z >> 31;
 }
 
+uint64_t sim_enter(struct sim_world *w, uint64_t stream)
+{
+    uint64_t saved = w->random;
+
+    w->random = w->seed ^ stream * UINT64_C(0xd1342543de82ef95);
+    sim_random(w);
+    return saved;
+}
+
+void sim_leave(struct sim_world *w, uint64_t saved) { w->random = saved; }
+
 uint64_t sim_below(struct sim_world *w, uint64_t limit)
 {
     return limit ? sim_random(w) % limit : 0;

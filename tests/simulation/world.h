@@ -43,6 +43,11 @@ enum { SIM_MS = 1000, SIM_SECOND = 1000 * 1000 };
 void sim_world_init(struct sim_world *w, uint64_t seed, bool trace);
 void sim_world_fini(struct sim_world *w);
 
+/* Draws from a stream of its own until leave(): what calls and faults are does not depend on how
+ * many random numbers came before, so that some can be left out and the rest stays. */
+uint64_t sim_enter(struct sim_world *w, uint64_t stream); /* returns what leave() wants */
+void sim_leave(struct sim_world *w, uint64_t saved);
+
 uint64_t sim_random(struct sim_world *w);
 uint64_t sim_below(struct sim_world *w, uint64_t limit); /* 0 .. limit-1; 0 for 0 */
 bool sim_chance(struct sim_world *w, uint32_t per_million);
