@@ -17,7 +17,7 @@ enum {
     SETTLE_US = 60 * SIM_SECOND,
     LOOK_US = 250 * SIM_MS,
     LAST_CALL_US = 2 * SIM_SECOND,
-    BUSY_US = 2 * SIM_MS, /* mean wait after a client that was busy */
+    BUSY_US = 5 * SIM_MS, /* mean wait after a client that was busy */
 };
 
 /* ---- keys and maps ---- */

@@ -47,7 +47,7 @@ static void people(struct sim_world *w, struct sim_weather *weather)
     weather->die = PICK(w, 0, 0, 2, 8);
     weather->quorum = PICK(w, 0, 0, 200000, 1000000);
     weather->gap_us = PICK(w, 200, 2000, 10000, 60000);
-    weather->fault_us = PICK(w, 2000, 20000, 100000, 400000);
+    weather->fault_us = PICK(w, 5000, 20000, 100000, 400000);
     weather->gentle = sim_below(w, 3) != 0;
 }
 
