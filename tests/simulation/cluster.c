@@ -227,7 +227,7 @@ static void settle(struct sim_cluster *c)
     if (!is_settled(c, &why)) sim_fail(&c->world, "after the calm: %s", why);
 }
 
-static void ask(struct sim_cluster *c, enum sim_kind kind, uint8_t key)
+static void ask(struct sim_cluster *c, enum history_kind kind, uint8_t key)
 {
     const struct sim_op *o = sim_load_ask(&c->client[0], kind, key, LAST_CALL_US);
     enum sherd_outcome outcome = SHERD_OK;
@@ -236,8 +236,8 @@ static void ask(struct sim_cluster *c, enum sim_kind kind, uint8_t key)
     while (!o->over && !c->world.failed)
         run_for(c, SIM_MS);
     outcome = o->op.outcome;
-    if (outcome == SHERD_OK || (kind == SIM_GET && outcome == SHERD_NOT_FOUND)) return;
-    if (kind != SIM_SET && outcome == SHERD_LOST && c->lossy) return;
+    if (outcome == SHERD_OK || (kind == HISTORY_GET && outcome == SHERD_NOT_FOUND)) return;
+    if (kind != HISTORY_SET && outcome == SHERD_LOST && c->lossy) return;
     sim_fail(&c->world, "after the calm, key %u: call %d ends with %s", key, kind,
              sherd_outcome_name(outcome));
 }
@@ -297,9 +297,9 @@ static void print_records(const struct sim_cluster *c)
 static void last_look(struct sim_cluster *c)
 {
     for (uint8_t key = 0; key < c->keys && !c->world.failed; key++) {
-        ask(c, SIM_GET, key);
-        ask(c, SIM_SET, key);
-        ask(c, SIM_GET, key);
+        ask(c, HISTORY_GET, key);
+        ask(c, HISTORY_SET, key);
+        ask(c, HISTORY_GET, key);
     }
     judge(c);
 }

@@ -206,11 +206,11 @@ struct sim_op {
     sim_op_compute compute;
     sim_op_done done;
     /* callers */
-    uint8_t kind; /* enum sim_kind */
+    uint8_t kind; /* enum history_kind */
     int64_t delta;
     int64_t expect_value;
     struct sherd_ballot expect;
-    struct sim_call *call;
+    struct history_call *call;
     bool answered, told;
     /* daemons */
     uint8_t task;

@@ -197,8 +197,8 @@ static void note_lost(struct sim_node *n, const struct sherd_request *r, int key
     c->counts->lost_markers++;
     if (!c->lossy)
         sim_fail(&c->world, "key %d is called lost, and too little was lost for it", key);
-    struct sim_call *call = sim_history_add(h, SIM_LOSS, c->world.order);
-    if (call) call->value = SIM_LOST;
+    struct history_call *call = history_add(h, HISTORY_LOSS, c->world.order);
+    if (call) call->value = HISTORY_LOST;
 }
 
 /* As a store that cannot take a change: nothing is kept, and nothing answered. */
