@@ -11,7 +11,7 @@ static uint64_t *list_ends(struct history_checker *c, const struct history *h)
     struct history_problem *p = &c->problem;
     uint64_t *ends = NULL;
 
-    history_problem_load(p, h, HISTORY_OPEN - 1);
+    history_problem_load(p, h, HISTORY_OPEN - 1, false);
     ends = history_resize(NULL, p->closed + 1u, sizeof(ends[0]));
     for (uint32_t i = 0; i < p->closed; i++)
         ends[i] = p->items[p->by_end[i]].end;
