@@ -83,6 +83,7 @@ static void init(struct sim_cluster *c)
     for (uint8_t i = 0; i < c->keys; i++) {
         snprintf(c->key_text[i], sizeof(c->key_text[i]), "k%u", i % 10u);
         c->key_hash[i] = sherd_hash_key(c->key_text[i], strlen(c->key_text[i]));
+        c->history[i] = (struct history){.calls = c->history_room[i], .room = SIM_HISTORY_MAX};
     }
 }
 
@@ -245,11 +246,14 @@ static void ask(struct sim_cluster *c, enum history_kind kind, uint8_t key)
 static void judge(struct sim_cluster *c)
 {
     for (uint8_t key = 0; key < c->keys; key++) {
-        enum sim_judgement j = sim_history_check(&c->history[key]);
-        if (j == SIM_TOO_LONG) c->counts->too_long++;
-        if (j != SIM_NOT_LINEARIZABLE) continue;
-        sim_fail(&c->world, "the history of key %u is not linearizable", key);
-        sim_history_print(&c->history[key], c->key_text[key]);
+        enum history_verdict verdict = history_check(c->config.checker, &c->history[key]);
+        if (verdict == HISTORY_LINEARIZABLE) continue;
+        c->counts->too_hard += verdict == HISTORY_TOO_HARD;
+        sim_fail(&c->world, "the history of key %u is %s", key,
+                 verdict == HISTORY_TOO_HARD ? "too hard to judge" : "not linearizable");
+        history_print(stdout, &c->history[key], c->key_text[key]);
+        if (verdict == HISTORY_NOT_LINEARIZABLE)
+            history_explain(c->config.checker, &c->history[key], c->key_text[key], stdout);
     }
 }
 

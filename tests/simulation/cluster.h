@@ -17,13 +17,14 @@
 #include "coord/partition.h"
 #include "coord/wire.h"
 #include "server/sessions.h"
-#include "tests/simulation/history.h"
+#include "tests/history/check.h"
 #include "tests/simulation/world.h"
 
 enum {
     SIM_NODES_MAX = 12,
     SIM_CLIENTS_MAX = 8,
     SIM_KEYS_MAX = 4,
+    SIM_HISTORY_MAX = 120, /* calls of one key */
     SIM_PARTITIONS_MAX = 3,
     SIM_SLOTS_MAX = 11,
     SIM_MAPS_MAX = 256, /* versions of one schedule */
@@ -128,6 +129,7 @@ struct sim_config {
     bool trace;
     struct sherd_ecc *ecc;         /* of k+m */
     const struct sim_skips *skips; /* NULL: none */
+    struct history_checker *checker;
 };
 
 /* A published map, decoded once for everybody. */
@@ -300,7 +302,7 @@ struct sim_network {
     X(sessions, "sessions refused")                \
     X(lost_markers, "values lost beyond the code") \
     X(forgotten, "tombstones gone")                \
-    X(too_long, "histories too long for the checker")
+    X(too_hard, "histories too hard for the checker")
 
 struct sim_counts {
 #define X(name, text) uint64_t name;
@@ -339,7 +341,8 @@ struct sim_cluster {
     struct sim_node node[SIM_NODES_MAX];
     struct sim_keeper keeper;
     struct sim_client client[SIM_CLIENTS_MAX];
-    struct sim_history history[SIM_KEYS_MAX];
+    struct history history[SIM_KEYS_MAX];
+    struct history_call history_room[SIM_KEYS_MAX][SIM_HISTORY_MAX];
     struct sim_counts *counts;
 };
 

@@ -29,6 +29,9 @@ static struct sherd_event compute(struct sim_op *o)
     }
 }
 
+/* As the history has it. */
+static int64_t value_of(int64_t value) { return value > 0 ? value : HISTORY_NONE; }
+
 static void learn(struct sim_op *o, int64_t value)
 {
     o->client->known[o->key] = value > 0 ? o->op.version : SHERD_BALLOT_ZERO;
@@ -39,7 +42,7 @@ static void close_read(struct sim_op *o, struct history_call *call)
 {
     switch (o->op.outcome) {
     case SHERD_OK:
-        call->seen = o->current;
+        call->seen = value_of(o->current);
         learn(o, o->current);
         break;
     case SHERD_NOT_FOUND: learn(o, 0); break;
@@ -57,7 +60,7 @@ static void close_write(struct sim_op *o, struct history_call *call)
     switch (o->op.outcome) {
     case SHERD_OK:
         call->hit = true;
-        call->seen = o->value;
+        call->seen = value_of(o->value);
         learn(o, o->value);
         break;
     case SHERD_CONFLICT:
@@ -70,15 +73,15 @@ static void close_write(struct sim_op *o, struct history_call *call)
 
 static void on_done(struct sim_op *o)
 {
-    static const char *const names[] = SIM_KIND_NAMES;
     struct sim_cluster *c = o->client->cluster;
     struct history_call *call = o->call;
 
     if (!call) return;
     o->call = NULL;
     c->counts->outcomes[o->op.outcome]++;
-    sim_trace(&c->world, "client %u: %s key %u value %lld: %s", o->client->address, names[o->kind],
-              o->key, (long long)(o->kind == HISTORY_GET ? o->current : o->value),
+    sim_trace(&c->world, "client %u: %s key %u value %lld: %s", o->client->address,
+              history_kind_name((enum history_kind)o->kind), o->key,
+              (long long)(o->kind == HISTORY_GET ? o->current : o->value),
               sherd_outcome_name(o->op.outcome));
     if (o->op.outcome == SHERD_LOST && !c->lossy)
         sim_fail(&c->world, "key %u: LOST was said, and too little was lost for it", o->key);
@@ -118,7 +121,8 @@ static void describe(struct sim_op *o, struct history_call *call)
         return;
     }
     o->expect = o->client->known[o->key];
-    o->expect_value = call->expect = o->client->known_value[o->key];
+    o->expect_value = o->client->known_value[o->key];
+    call->expect = value_of(o->expect_value);
 }
 
 static struct sim_op *make(struct sim_client *cl, enum history_kind kind, uint8_t key,
@@ -132,6 +136,7 @@ static struct sim_op *make(struct sim_client *cl, enum history_kind kind, uint8_
     o = sim_op_new(cl, goal_of(kind), key, timeout_us);
     o->kind = (uint8_t)kind;
     o->call = call;
+    call->process = cl->address;
     o->compute = compute;
     o->done = on_done;
     o->op.ack_quorum = sim_chance(&c->world, c->weather.quorum);
@@ -151,7 +156,7 @@ static bool is_busy(const struct sim_client *cl, uint8_t key)
     return count >= CALLS_AT_ONCE;
 }
 
-static bool is_full(const struct sim_history *h)
+static bool is_full(const struct history *h)
 {
     return h->count > SIM_HISTORY_MAX - 8; /* room for the last look */
 }
@@ -166,9 +171,10 @@ bool sim_load_is_over(const struct sim_cluster *c)
 /* What this call is to be, if it may be; NULL: it may not now. */
 static struct sim_op *draw(struct sim_cluster *c)
 {
-    static const uint8_t kinds[] = {HISTORY_GET, HISTORY_GET,    HISTORY_GET,       HISTORY_SET,      HISTORY_SET,
-                                    HISTORY_SET, HISTORY_DELETE, HISTORY_CAS,       HISTORY_CAS,      HISTORY_REPLACE,
-                                    HISTORY_CAS, HISTORY_REMOVE, HISTORY_INCREMENT, HISTORY_INCREMENT};
+    static const uint8_t kinds[] = {
+        HISTORY_GET, HISTORY_GET,    HISTORY_GET,       HISTORY_SET,      HISTORY_SET,
+        HISTORY_SET, HISTORY_DELETE, HISTORY_CAS,       HISTORY_CAS,      HISTORY_REPLACE,
+        HISTORY_CAS, HISTORY_REMOVE, HISTORY_INCREMENT, HISTORY_INCREMENT};
     struct sim_client *cl = &c->client[sim_below(&c->world, c->clients)];
     uint8_t key = (uint8_t)sim_below(&c->world, c->keys);
     enum history_kind kind = kinds[sim_below(&c->world, sizeof(kinds))];
@@ -181,10 +187,9 @@ static struct sim_op *draw(struct sim_cluster *c)
 
 static void begin(struct sim_op *o)
 {
-    static const char *const names[] = SIM_KIND_NAMES;
 
     sim_trace(&o->client->cluster->world, "client %u asks: %s key %u, value %lld",
-              o->client->address, names[o->kind], o->key,
+              o->client->address, history_kind_name((enum history_kind)o->kind), o->key,
               (long long)(o->kind == HISTORY_GET ? 0 : o->call->value));
     sim_op_submit(o);
 }

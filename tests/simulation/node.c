@@ -191,7 +191,7 @@ static struct sherd_participant_env env_of(struct sim_node *n, const struct sher
 static void note_lost(struct sim_node *n, const struct sherd_request *r, int key)
 {
     struct sim_cluster *c = n->cluster;
-    struct sim_history *h = &c->history[key];
+    struct history *h = &c->history[key];
 
     if (r->kind != SHERD_PREPARE || !(r->meta.flags & SHERD_META_LOST)) return;
     c->counts->lost_markers++;

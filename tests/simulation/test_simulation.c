@@ -108,6 +108,7 @@ static void explain(const struct sim_cluster *c, const struct options *o)
 static bool run(const struct options *o, struct sherd_ecc *ecc, struct sim_counts *counts)
 {
     struct sim_cluster *c = calloc(1, sizeof(*c));
+    struct history_checker *checker = history_checker_new(1 << 22);
     bool failed = false;
 
     SHERD_ASSERT(c != NULL);
@@ -117,12 +118,14 @@ static bool run(const struct options *o, struct sherd_ecc *ecc, struct sim_count
                                     .m = (uint8_t)o->m,
                                     .breaks = o->breaks,
                                     .trace = o->trace,
-                                    .ecc = ecc};
+                                    .ecc = ecc,
+                                    .checker = checker};
         sim_cluster_run(c, &config, counts);
         failed = c->world.failed;
         if (failed) explain(c, o);
     }
     sim_cluster_fini(c);
+    history_checker_free(checker);
     free(c);
     return failed;
 }
