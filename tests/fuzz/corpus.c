@@ -75,6 +75,31 @@ static void write_batch(void)
     write_frame(&m, "four-records");
 }
 
+/* At the limits: one step further must be refused. */
+static void write_limits(void)
+{
+    struct sherd_request r = wire_random_request(SHERD_READ, true);
+    struct sherd_answer a = wire_random_answer(SHERD_STATE, true);
+    struct wire_message m;
+
+    r.key = wire_random_bytes(SHERD_KEY_BYTES_MAX);
+    wire_begin(&m, SHERD_REQUESTS, 3);
+    for (int i = 0; i < 3; i++)
+        wire_send_request(&m, &r);
+    write_frame(&m, "longest-keys");
+
+    a.entry_count = SHERD_ENTRIES_MAX;
+    for (uint8_t i = 0; i < a.entry_count; i++) {
+        a.entries[i] = wire_random_entry(true);
+        a.entries[i].shard = wire_random_bytes(wire_below(20));
+        a.entries[i].meta.size = SHERD_VALUE_BYTES_MAX;
+    }
+    wire_begin(&m, SHERD_ANSWERS, 2);
+    wire_send_answer(&m, &a);
+    wire_send_answer(&m, &a);
+    write_frame(&m, "most-entries");
+}
+
 static void write_message(void)
 {
     uint8_t out[FILE_BYTES_MAX], *at = out;
@@ -208,6 +233,7 @@ int main(int argc, char **argv)
     write_message();
     write_page();
     write_records();
+    write_limits();
     write_maps("1+0", new_map(1, 0, 1, 1));
     write_maps("1+2", new_map(1, 2, 3, 4));
     write_maps("4+2", new_map(4, 2, 6, 8));

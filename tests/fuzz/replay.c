@@ -15,7 +15,7 @@
 
 #include "tests/fuzz/fuzz.h"
 
-enum { FILES_MAX = 256, INPUT_BYTES_MAX = 32 << 10, PATH_SIZE = 4096 };
+enum { FILES_MAX = 256, INPUT_BYTES_MAX = 32 << 10, PATH_SIZE = 4096, INPUT_SECONDS_MAX = 60 };
 
 static struct input {
     uint8_t *data;
@@ -60,6 +60,7 @@ static void run(const uint8_t *data, size_t size)
 {
     current = data;
     current_size = size;
+    alarm(INPUT_SECONDS_MAX); /* one that never ends is found, too */
     if (LLVMFuzzerTestOneInput(data, size) != 0) abort();
 }
 

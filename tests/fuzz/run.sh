@@ -3,11 +3,11 @@
 #
 #   tests/fuzz/run.sh [--seconds N] [--long] [TARGET...]
 #
-# Every target (or those named) runs N seconds, 20 unless said; --long is --seconds 600. As many run at
-# once as there are processors; JOBS is another number. A run begins from corpus/<target> and what
-# earlier runs found (build/fuzz/run/<target>; the repository's corpus is not written to). What stops
-# a target stays in build/fuzz/run/<target>/crash, with the command that shows it again; once mended,
-# it goes to corpus/<target>/crash-WHAT, and is a test from then on.
+# Every target (or those named) runs N seconds, 20 unless said; --long is --seconds 600. As many run
+# at once as there are processors; JOBS is another number. A run begins from corpus/<target> and
+# what earlier runs found (build/fuzz/run/<target>; the repository's corpus is not written to). What
+# stops a target stays in build/fuzz/run/<target>/crash, with the command that shows it again; once
+# mended, it goes to corpus/<target>/crash-WHAT, and is a test from then on.
 #
 # The last line is `N passed, N failed`; the exit code is 1 if anything failed.
 set -u
@@ -16,9 +16,9 @@ cd "$(dirname "$0")/../.." || exit 2
 seconds=20
 jobs=${JOBS:-$(nproc)}
 targets=
-timeout=10     # seconds, of one input: in milliseconds here, but the machine may be busy
-rss_mb=1024    # of the process, the sanitizer's share included
-length=4096    # bytes of an input, as in the corpus
+timeout=10  # seconds for one input: they take milliseconds, but the machine may be busy
+rss_mb=1024 # of the process, the sanitizer's share included
+length=4096 # bytes of an input, as in the corpus
 work=build/fuzz/run
 pids=
 
