@@ -19,9 +19,9 @@ enum { OTHER = 1, TEXT_SIZE = 256 << 10 };
 
 /* libconfuse 3.3 loses a few bytes of its own when it finds an error between the parentheses of a
  * function; what we lose is still seen, and unit.conf sees whether we free what is its. */
-const char *__lsan_default_suppressions(void);
+SHERD_API const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void) { return "leak:libconfuse.so"; }
-const char *__lsan_default_options(void);
+SHERD_API const char *__lsan_default_options(void);
 const char *__lsan_default_options(void) { return "print_suppressions=0"; }
 
 static struct sherd_bytes files[2]; /* the one that is loaded, and the one to include */

@@ -28,9 +28,10 @@ static const uint8_t *current;
 static size_t current_size;
 static char crash_path[PATH_SIZE] = "crash";
 
-/* Sanitizers end the process by a signal, so that the handler below sees the input. */
-const char *__asan_default_options(void);
-const char *__ubsan_default_options(void);
+/* Sanitizers end the process by a signal, so that the handler below sees the input. Exported, as
+ * gcc's sanitizers are shared libraries. */
+SHERD_API const char *__asan_default_options(void);
+SHERD_API const char *__ubsan_default_options(void);
 const char *__asan_default_options(void) { return "abort_on_error=1"; }
 const char *__ubsan_default_options(void)
 {
