@@ -7,6 +7,6 @@
 /* Writes FOLDER/target/name; ends the program if it cannot, or the file would be too large. */
 void corpus_write(const char *target, const char *name, struct sherd_bytes bytes);
 
-void corpus_write_texts(void); /* conf and cli */
+void corpus_write_texts(void); /* conf, cli, history */
 
 #endif
