@@ -137,8 +137,23 @@ static void write_text(const char *target, const struct text *t, char from, char
     corpus_write(target, t->name, (struct sherd_bytes){text, size});
 }
 
+/* Texts as long as they may be: one more character must be refused. */
+static void write_longest(void)
+{
+    char text[4096], many[1024];
+
+    memset(many, 'a', sizeof(many));
+    int size = snprintf(text, sizeof(text),
+                        "code = \"1+0\" cluster = %.63s\nkeeper = \"tcp://%.119s:1\"\n"
+                        "keeper_dir = %.1023s\nstate_dir = %.1023s\n"
+                        "node 0 { endpoint = \"tcp://%.119s:2\" zone = %.31s }\n",
+                        many, many, many, many, many, many);
+    corpus_write("conf", "longest", (struct sherd_bytes){text, (size_t)size});
+}
+
 void corpus_write_texts(void)
 {
+    write_longest();
     for (size_t i = 0; i < LEN(confs); i++)
         write_text("conf", &confs[i], '\0', '\0');
     for (size_t i = 0; i < LEN(histories); i++)
