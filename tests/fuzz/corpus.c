@@ -207,6 +207,24 @@ static void write_maps(const char *code, struct sherd_map *map)
     free(map);
 }
 
+/* One node whose texts are as long as they may be. */
+static void write_longest_map(void)
+{
+    struct sherd_map *map = new_map(1, 0, 1, 1);
+    struct sherd_partition *p = &map->partitions[0];
+    uint8_t out[FILE_BYTES_MAX];
+
+    memset(map->nodes[0].endpoint, 'e', SHERD_ENDPOINT_BYTES_MAX - 1);
+    memset(map->nodes[0].zone, 'z', SHERD_ZONE_BYTES_MAX - 1);
+    map->version = p->epoch = p->open[0].epoch = 1;
+    p->voters = p->open[0].voters = 1;
+    p->open_count = 1;
+    p->incarnation[0] = p->open[0].incarnation[0] = 1;
+    corpus_write("map", "longest-texts",
+                 (struct sherd_bytes){out, sherd_map_encode(map, out, sizeof(out))});
+    free(map);
+}
+
 static void write_reports(void)
 {
     struct sherd_report r = {.node = 3, .incarnation = 1003, .cluster = 9, .map_version = 4};
@@ -239,6 +257,7 @@ int main(int argc, char **argv)
     write_maps("4+2", new_map(4, 2, 6, 8));
     write_maps("8+3", new_map(8, 3, 12, 12));
     write_maps("20+12", new_map(20, 12, 32, 2));
+    write_longest_map();
     write_reports();
     corpus_write_texts();
     return 0;

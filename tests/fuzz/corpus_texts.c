@@ -32,6 +32,9 @@ static const struct text {
     {"gap", "node 0 { endpoint = \"tcp://h:1\" } node 2 { endpoint = \"tcp://h:2\" }\n"},
     {"same-endpoint", "node 0 { endpoint = \"tcp://h:1\" } node 1 { endpoint = \"tcp://h:1\" }\n"},
     {"same-id", "node 0 { endpoint = \"tcp://h:1\" } node 0 { endpoint = \"tcp://h:2\" }\n"},
+    {"same-id-again", "code = \"1+0\" node 0 { endpoint = \"tcp://h:1\" }\n"
+     "node 00 { endpoint = \"tcp://h:2\" }\n"},
+    {"two-lines", "state_dir = \"/a\nb\" code = \"1+2\" " NODES},
     {"numbers", "partitions = 0x10 self = -1 straggler_ms = 99999999999999999999\n" NODES},
     {"list", "cluster = {a, b} code += \"1+1\"\n" NODES},
 };

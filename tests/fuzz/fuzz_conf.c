@@ -65,6 +65,13 @@ static void check_nodes(const struct sherd_conf *c)
     }
 }
 
+static void check_path(const char path[SHERD_CONF_PATH_BYTES_MAX])
+{
+    SHERD_ASSERT(strnlen(path, SHERD_CONF_PATH_BYTES_MAX) < SHERD_CONF_PATH_BYTES_MAX);
+    for (; *path != '\0'; path++)
+        SHERD_ASSERT(!iscntrl((unsigned char)*path) || *path == '\t' || *path == '\r');
+}
+
 static void check_conf(const struct sherd_conf *c)
 {
     SHERD_ASSERT(c->k >= 1 && c->k + c->m <= SHERD_SLOTS_MAX);
@@ -75,8 +82,8 @@ static void check_conf(const struct sherd_conf *c)
                  strnlen(c->cluster, sizeof(c->cluster)) < sizeof(c->cluster));
     SHERD_ASSERT(c->keeper[0] == '\0' || is_endpoint(c->keeper));
     SHERD_ASSERT(c->keeper_dir[0] == '\0' || c->keeper[0] != '\0');
-    SHERD_ASSERT(strnlen(c->keeper_dir, sizeof(c->keeper_dir)) < sizeof(c->keeper_dir));
-    SHERD_ASSERT(strnlen(c->state_dir, sizeof(c->state_dir)) < sizeof(c->state_dir));
+    check_path(c->keeper_dir);
+    check_path(c->state_dir);
     SHERD_ASSERT(strcmp(c->store, "memory") == 0);
     SHERD_ASSERT((unsigned)c->log_level <= SHERD_CONF_DEBUG);
     check_nodes(c);
