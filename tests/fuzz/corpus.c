@@ -222,6 +222,10 @@ static void write_longest_map(void)
     p->incarnation[0] = p->open[0].incarnation[0] = 1;
     corpus_write("map", "longest-texts",
                  (struct sherd_bytes){out, sherd_map_encode(map, out, sizeof(out))});
+    map->nodes[0].endpoint[1] = '\0';
+    map->k = 2; /* and one voter: refused */
+    corpus_write("map", "too-few-voters",
+                 (struct sherd_bytes){out, sherd_map_encode(map, out, sizeof(out))});
     free(map);
 }
 

@@ -35,6 +35,13 @@ static const struct text {
     {"same-id-again", "code = \"1+0\" node 0 { endpoint = \"tcp://h:1\" }\n"
      "node 00 { endpoint = \"tcp://h:2\" }\n"},
     {"two-lines", "state_dir = \"/a\nb\" code = \"1+2\" " NODES},
+    {"partitions-0", "partitions = 0 code = \"1+2\"\n" NODES},
+    {"partitions-257", "partitions = 257 code = \"1+2\"\n" NODES},
+    {"straggler-60001", "straggler_ms = 60001 code = \"1+2\"\n" NODES},
+    {"vacate-999", "vacate_after_ms = 999 code = \"1+2\"\n" NODES},
+    {"self-3", "self = 3 code = \"1+2\"\n" NODES},
+    {"weight-0", "code = \"1+0\" node 0 { endpoint = \"tcp://h:1\" weight = 0 }\n"},
+    {"weight-1001", "code = \"1+0\" node 0 { endpoint = \"tcp://h:1\" weight = 1001 }\n"},
     {"numbers", "partitions = 0x10 self = -1 straggler_ms = 99999999999999999999\n" NODES},
     {"list", "cluster = {a, b} code += \"1+1\"\n" NODES},
 };
