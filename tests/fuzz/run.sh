@@ -122,7 +122,8 @@ report() {
     failed=$((failed + 1))
     echo "  FAILED (exit code $code)"
     grep -vE 'REDUCE|NEW|RELOAD|pulse|# Uses:' "$folder/log" | grep -E -A 25 \
-        -m 1 ': [^ ].*( == |SHERD|&&|<)|ERROR|runtime error|Sanitizer' | cut -c 1-160
+        -m 1 ': [^ ].*( == |SHERD|&&|<)|ERROR|runtime error|Sanitizer' |
+        grep -v 'fuzzer::' | cut -c 1-160
     crash=$(sed -n 's/.*Test unit written to \(.*\)$/\1/p' "$folder/log" | tail -n 1)
     [ -z "$crash" ] || echo "again: build/fuzz/tests/fuzz/fuzz_$1 $crash"
     echo "log: $folder/log"
