@@ -207,9 +207,47 @@ static void write_maps(const char *code, struct sherd_map *map)
     free(map);
 }
 
-/* One node whose texts are as long as they may be. */
-static void write_longest_map(void)
+/* A map that the encoder would not make: another value at `at`, and one more byte behind it. The
+ * target sets its checksum right. */
+static void write_broken(const char *name, struct sherd_bytes map, size_t at, uint8_t value)
 {
+    uint8_t out[FILE_BYTES_MAX];
+    const uint8_t *in = map.data;
+
+    memcpy(out, in, at);
+    out[at] = value;
+    out[at + 1] = 'e';
+    memcpy(out + at + 2, in + at + 1, map.size - at - 1);
+    corpus_write("map", name, (struct sherd_bytes){out, map.size + 1});
+}
+
+/* One more epoch than may be open, behind all others. */
+static void write_epochs(struct sherd_map *map)
+{
+    enum { CHECKSUM = 8, EPOCH = 14, SLOT = 6 };
+    struct sherd_partition *p = &map->partitions[0];
+    uint8_t out[FILE_BYTES_MAX];
+
+    p->open_count = SHERD_OPEN_EPOCHS_MAX;
+    for (uint32_t i = 0; i < p->open_count; i++) {
+        p->open[i] = p->open[0];
+        p->open[i].epoch = i + 1;
+    }
+    p->epoch = SHERD_OPEN_EPOCHS_MAX;
+    map->version = 100;
+    size_t size = sherd_map_encode(map, out, sizeof(out));
+    corpus_write("map", "most-epochs", (struct sherd_bytes){out, size});
+    uint8_t *end = out + size - CHECKSUM;
+    memcpy(end, end - EPOCH, EPOCH);
+    sherd_bytes_put_u32(end, SHERD_OPEN_EPOCHS_MAX + 1);
+    end[-SHERD_OPEN_EPOCHS_MAX * EPOCH - SLOT - 1]++;
+    corpus_write("map", "too-many-epochs", (struct sherd_bytes){out, size + EPOCH});
+}
+
+/* At the limits and just beyond: one node, one partition. */
+static void write_limit_maps(void)
+{
+    enum { ENDPOINT_SIZE_AT = 56 + 16 };
     struct sherd_map *map = new_map(1, 0, 1, 1);
     struct sherd_partition *p = &map->partitions[0];
     uint8_t out[FILE_BYTES_MAX];
@@ -220,12 +258,15 @@ static void write_longest_map(void)
     p->voters = p->open[0].voters = 1;
     p->open_count = 1;
     p->incarnation[0] = p->open[0].incarnation[0] = 1;
-    corpus_write("map", "longest-texts",
-                 (struct sherd_bytes){out, sherd_map_encode(map, out, sizeof(out))});
-    map->nodes[0].endpoint[1] = '\0';
-    map->k = 2; /* and one voter: refused */
-    corpus_write("map", "too-few-voters",
-                 (struct sherd_bytes){out, sherd_map_encode(map, out, sizeof(out))});
+    struct sherd_bytes encoded = {out, sherd_map_encode(map, out, sizeof(out))};
+    corpus_write("map", "longest-texts", encoded);
+    write_broken("too-long-endpoint", encoded, ENDPOINT_SIZE_AT, SHERD_ENDPOINT_BYTES_MAX);
+    map->nodes[0].endpoint[1] = map->nodes[0].zone[1] = '\0';
+    map->k = 2; /* and one voter */
+    encoded.size = sherd_map_encode(map, out, sizeof(out));
+    corpus_write("map", "too-few-voters", encoded);
+    map->k = 1;
+    write_epochs(map);
     free(map);
 }
 
@@ -261,7 +302,7 @@ int main(int argc, char **argv)
     write_maps("4+2", new_map(4, 2, 6, 8));
     write_maps("8+3", new_map(8, 3, 12, 12));
     write_maps("20+12", new_map(20, 12, 32, 2));
-    write_longest_map();
+    write_limit_maps();
     write_reports();
     corpus_write_texts();
     return 0;

@@ -147,18 +147,31 @@ static void write_text(const char *target, const struct text *t, char from, char
     corpus_write(target, t->name, (struct sherd_bytes){text, size});
 }
 
-/* Texts as long as they may be: one more character must be refused. */
+/* Texts as long as they may be, and one character longer. */
 static void write_longest(void)
 {
-    char text[4096], many[1024];
+    static const struct {
+        const char *name, *before, *after;
+        int size;
+    } rows[] = {
+        {"cluster",    "cluster = ",                                "\n",       63  },
+        {"keeper",     "keeper = \"tcp://",                         ":1\"\n",   119 },
+        {"keeper-dir", "keeper = \"tcp://h:1\" keeper_dir = ",      "\n",       1023},
+        {"state-dir",  "state_dir = ",                              "\n",       1023},
+        {"zone",       "node 1 { endpoint = \"tcp://i:1\" zone = ", " }\n",     31  },
+        {"endpoint",   "node 1 { endpoint = \"tcp://",              ":1\" }\n", 119 },
+    };
+    char many[1200], text[4096], name[64];
 
     memset(many, 'a', sizeof(many));
-    int size = snprintf(text, sizeof(text),
-                        "code = \"1+0\" cluster = %.63s\nkeeper = \"tcp://%.119s:1\"\n"
-                        "keeper_dir = %.1023s\nstate_dir = %.1023s\n"
-                        "node 0 { endpoint = \"tcp://%.119s:2\" zone = %.31s }\n",
-                        many, many, many, many, many, many);
-    corpus_write("conf", "longest", (struct sherd_bytes){text, (size_t)size});
+    for (size_t i = 0; i < 2 * LEN(rows); i++) {
+        int more = (int)(i % 2);
+        int size = snprintf(text, sizeof(text),
+                            "code = \"1+0\" node 0 { endpoint = \"tcp://h:1\" }\n%s%.*s%s",
+                            rows[i / 2].before, rows[i / 2].size + more, many, rows[i / 2].after);
+        snprintf(name, sizeof(name), "%s-%s", more ? "too-long" : "longest", rows[i / 2].name);
+        corpus_write("conf", name, (struct sherd_bytes){text, (size_t)size});
+    }
 }
 
 void corpus_write_texts(void)
