@@ -58,7 +58,7 @@ static const struct text commands[] = {
     {"none", "\037@"},
     {"help", "\037@@help"},
     {"help-json", "\037@@--json@help@cluster@up"},
-    {"help-option", "\037@@set@--help"},
+    {"bad-text", "\037@@--json@g\355\240\200t\300\200\377\360\200\200\200\364\220\200\200\n\033"},
     {"version", "\037@@--json@--version"},
     {"up", "\036@@cluster@up@--nodes@11@--code@8+3@--dir@/x@--base-port@7600@--zones@3"},
     {"up-sizes", "\036@@--json@cluster@up@--max-memory@2GiB@--recovery-rate=64MiB@--name@a"},
