@@ -72,6 +72,7 @@ static void check_partition(const struct sherd_map *map, const struct sherd_part
 static void check_map(const struct sherd_map *map, size_t encoded_size)
 {
     SHERD_ASSERT(map->version > 0 && map->live <= map->version && map->version < UINT32_MAX);
+    SHERD_ASSERT(map->next_incarnation <= UINT32_MAX - SHERD_PARTITIONS * SHERD_SLOTS_MAX);
     SHERD_ASSERT(map->k >= 1 && map->k + map->m <= SHERD_SLOTS_MAX);
     SHERD_ASSERT(map->node_count >= 1 && map->node_count <= SHERD_NODES_MAX);
     SHERD_ASSERT(map->partition_count >= 1 && map->partition_count <= SHERD_PARTITIONS);
