@@ -65,7 +65,7 @@ static const struct text commands[] = {
     {"up-running", "\037@@cluster@up"},
     {"down", "\037@@cluster@down"},
     {"list", "\037@@--json@cluster@list"},
-    {"list-dir", "\037@@cluster@list@--dir@/x"},
+    {"recover-6", OKS OKS "@" STATS "@recover@6"},
     {"kill", "\037@@cluster@kill@1"},
     {"start", "\037@@cluster@start@2@--timeout@100"},
     {"wipe", "\037@@--json@cluster@wipe@3"},
