@@ -9,12 +9,14 @@
 #include <confuse.h>
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define LEN(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -367,13 +369,15 @@ static int prepare_text(const char *path, char *text, size_t size)
 static int read_text(const char *path, char **text, size_t *size)
 {
     struct stat status;
-    FILE *file = fopen(path, "re");
+    /* Without O_NONBLOCK a FIFO is waited for, perhaps for ever, before it can be refused. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), rc = -EINVAL;
+    FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
     char *buffer = NULL;
-    int rc = -EINVAL;
 
     if (file == NULL) {
         rc = -ENOENT;
         fail("%s: %s", path, strerror(errno));
+        if (fd >= 0) close(fd);
         goto done;
     }
     if (fstat(fileno(file), &status) != 0 || !S_ISREG(status.st_mode)) {

@@ -24,6 +24,11 @@ enum {
     REPORT_BYTES = 2 + 4 * 8 + 2 * (SHERD_PARTITIONS / 8),
 };
 
+/* A map has room for a successor: an epoch is a version in 32 bits, and every slot may be given a
+ * new incarnation at once. */
+static const uint64_t version_max = UINT32_MAX - 1;
+static const uint32_t next_incarnation_max = UINT32_MAX - SHERD_PARTITIONS * SHERD_SLOTS_MAX;
+
 _Static_assert(REPORT_BYTES <= (int)SHERD_REPORT_BYTES_MAX, "the limit in the header holds");
 
 uint64_t sherd_map_hash(struct sherd_bytes encoded)
@@ -187,7 +192,8 @@ static void take_head(struct sherd_bytes_reader *b, struct sherd_map *map)
     map->node_count = sherd_bytes_take_u16(b);
     map->partition_count = sherd_bytes_take_u16(b);
     sherd_bytes_require(b, map->k >= 1 && map->k + map->m <= SHERD_SLOTS_MAX && map->version != 0 &&
-                               map->live <= map->version &&
+                               map->version <= version_max && map->live <= map->version &&
+                               map->next_incarnation <= next_incarnation_max &&
                                is_count(map->node_count, SHERD_NODES_MAX));
 }
 

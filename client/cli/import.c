@@ -65,11 +65,15 @@ static int judge_get(struct cli_pump *pump, struct cli_pump_slot *slot)
 static int report_json(const struct cli_pump *pump, const char *what, uint64_t good,
                        uint64_t skipped)
 {
-    cli_print_json(json_pack("{s:s, s:I, s:I, s:I, s:I, s:f, s:i}", "outcome",
-                             pump->failed == 0 ? "OK" : "FAILED", what, (json_int_t)good, "failed",
-                             (json_int_t)pump->failed, "skipped", (json_int_t)skipped, "bytes",
-                             (json_int_t)pump->bytes, "seconds", (double)pump->took_ms / 1000,
-                             "exit_code", pump->code));
+    char text[CLI_COUNT_TEXT + 16], failed[CLI_COUNT_TEXT];
+    const char *error = pump->failed > 0 ? text : NULL;
+
+    snprintf(text, sizeof(text), "%s failed", cli_show_count(failed, pump->failed, "file"));
+    cli_print_json(json_pack("{s:s, s:s*, s:I, s:I, s:I, s:I, s:f, s:i}", "outcome",
+                             pump->failed == 0 ? "OK" : "FAILED", "error", error, what,
+                             (json_int_t)good, "failed", (json_int_t)pump->failed, "skipped",
+                             (json_int_t)skipped, "bytes", (json_int_t)pump->bytes, "seconds",
+                             (double)pump->took_ms / 1000, "exit_code", pump->code));
     return pump->code;
 }
 

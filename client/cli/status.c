@@ -49,12 +49,13 @@ static json_t *json_of_info(const struct cli_health *h, const struct cli_session
 static void print_json(const struct cli_health *h, const struct cli_session *s)
 {
     bool is_good = cli_health_is_good(h);
+    const char *error = is_good ? NULL : "the cluster is not healthy; 'problems' says why";
 
     cli_print_json(json_pack(
-        "{s:s, s:i, s:b, s:O, s:o, s:I, s:O?, s:o}", "outcome", is_good ? "OK" : "UNHEALTHY",
-        "exit_code", is_good ? CLI_OK : CLI_UNHEALTHY, "healthy", (int)is_good, "problems",
-        h->problems, "cluster", json_of_info(h, s), "bytes_held", (json_int_t)h->bytes, "keeper",
-        h->keeper, "nodes", json_of_nodes(h, s)));
+        "{s:s, s:i, s:s*, s:b, s:O, s:o, s:I, s:O?, s:o}", "outcome", is_good ? "OK" : "UNHEALTHY",
+        "exit_code", is_good ? CLI_OK : CLI_UNHEALTHY, "error", error, "healthy", (int)is_good,
+        "problems", h->problems, "cluster", json_of_info(h, s), "bytes_held", (json_int_t)h->bytes,
+        "keeper", h->keeper, "nodes", json_of_nodes(h, s)));
 }
 
 static void print_node(const struct cli_node *node, size_t id, const char *endpoint)

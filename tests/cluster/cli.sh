@@ -122,7 +122,7 @@ expect 0 sherd cluster kill 4 --dir "$cluster"
 expect 0 sherd verify --sums "$work/sums" --prefix "p:$work/tree/"; prints "equal: 9 files"
 expect 5 sherd set k two-down --timeout 2000; says "nothing changed" # 4+2 needs five to write
 expect 5 sherd status;                        prints "node 1"
-expect 5 sherd status --json;                 prints '"degraded":256'; one_object
+expect 5 sherd status --json;                 prints '"degraded":256'; prints '"error":'; one_object
 expect 0 sherd explain during --json;         prints '"survives":0'
 expect 0 sherd cluster start 1 --dir "$cluster"
 expect 6 sherd cluster start 1 --dir "$cluster"; says "running already"

@@ -275,12 +275,12 @@ static int end(struct reader *r, const struct event *e, struct process *p)
 
 static enum history_type type_of(const char *name)
 {
-    int type = 0;
+    enum history_type type = HISTORY_INVOKE;
 
     while (type < HISTORY_TYPE_COUNT &&
            strcmp(history_type_name((enum history_type)type), name) != 0)
         type++;
-    return (enum history_type)type;
+    return type;
 }
 
 static int parse_event(struct reader *r, const json_t *line, struct event *e)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -251,6 +252,13 @@ static void refuses_odd_files(void **state)
     assert_string_equal(error, "/nonexistent/x: No such file or directory");
     assert_int_equal(sherd_conf_load("/", &conf, error, sizeof(error)), -EINVAL);
     assert_string_equal(error, "/: not a regular file");
+
+    write_file("pipe.conf", "", 0, path, sizeof(path)); /* nobody writes to it: not waited for */
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(sherd_conf_load(path, &conf, error, sizeof(error)), -EINVAL);
+    assert_non_null(strstr(error, "not a regular file"));
+    unlink(path);
 
     memset(big, '\n', (1 << 20) + 1);
     write_file("big.conf", big, (1 << 20) + 1, path, sizeof(path));

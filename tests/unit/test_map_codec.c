@@ -97,11 +97,11 @@ static void random_map(uint16_t partition_count)
 
     memset(map, 0, sherd_map_size(SHERD_PARTITIONS));
     map->cluster = next_random();
-    map->version = 1000 + next_random() % UINT32_MAX;
+    map->version = 1000 + next_random() % (UINT32_MAX - 2000);
     map->live = map->version - below(3);
     map->predecessor = next_random();
     map->term = next_random();
-    map->next_incarnation = (uint32_t)next_random();
+    map->next_incarnation = (uint32_t)next_random() / 2;
     map->k = (uint8_t)(1 + below(SHERD_SLOTS_MAX));
     map->m = (uint8_t)below(SHERD_SLOTS_MAX + 1U - map->k);
     map->node_count = (uint16_t)(map->k + map->m + below(SHERD_NODES_MAX + 1U - map->k - map->m));
@@ -340,6 +340,9 @@ static void only_valid_maps_are_accepted(void **state)
 
 /* One thing wrong with the small map. */
 static void no_damage(struct sherd_map *m) { m->live = 1; }
+static void last_version(struct sherd_map *m) { m->version = UINT32_MAX - 1; }
+static void no_next_version(struct sherd_map *m) { m->version = UINT32_MAX; }
+static void no_next_incarnation(struct sherd_map *m) { m->next_incarnation = UINT32_MAX - 8191; }
 static void version_zero(struct sherd_map *m) { m->version = m->live = 0; }
 static void live_before_made(struct sherd_map *m) { m->live = 201; }
 static void node_count_zero(struct sherd_map *m) { m->node_count = 0; }
@@ -386,6 +389,9 @@ static struct damage {
 } damages[] = {
     {"a change that is allowed",             no_damage,               0       },
     {"version 0 is no map",                  version_zero,            -EBADMSG},
+    {"the last version with a successor",    last_version,            0       },
+    {"a version without a successor",        no_next_version,         -EBADMSG},
+    {"no incarnations left",                 no_next_incarnation,     -EBADMSG},
     {"live above the version",               live_before_made,        -EBADMSG},
     {"no nodes",                             node_count_zero,         -EBADMSG},
     {"no partitions",                        no_partitions,           -EBADMSG},
