@@ -75,10 +75,10 @@ static void init(struct sim_cluster *c)
     c->deaf = (uint8_t)sim_below(w, 2u * c->nodes);
     c->clients = (uint8_t)(1 + sim_below(w, sim_below(w, 4) ? 5 : SIM_CLIENTS_MAX));
     c->plan = (struct sim_plan){
-        .pause = sim_below(w, 8) == 0,
+        .pause = sim_below(w, 12) == 0,
         .first_ms = 300 + sim_below(w, 1000),
         .pause_us = (125 + sim_below(w, 60)) * (uint64_t)SIM_SECOND, /* tombstones go */
-        .storm_ms = 300 + sim_below(w, 4000),
+        .storm_ms = sim_below(w, 2) ? 50 + sim_below(w, 400) : 300 + sim_below(w, 4000),
     };
     for (uint8_t i = 0; i < c->keys; i++) {
         snprintf(c->key_text[i], sizeof(c->key_text[i]), "k%u", i % 10u);

@@ -417,7 +417,9 @@ void sim_node_start(struct sim_node *n)
     n->up = true;
     n->frozen_until_us = 0;
     n->all.states = n->states;
-    if (n->cluster->weather.sessions)
+    if (n->sessions)
+        memset(n->sessions, 0, sizeof(*n->sessions));
+    else if (n->cluster->weather.sessions)
         n->sessions = sim_alloc(&n->cluster->world, sizeof(*n->sessions));
     sim_daemon_start(n);
     tick(n, ++n->started);
