@@ -7,11 +7,13 @@
 
 #include <jansson.h>
 
+#include "tests/support/alloc_fault.h"
+
 enum {
     OP_MS = 1500, /* of an operation whose request is lost for want of memory */
     HEALTHY_MS = 30000,
     VACATE_MS = 60000,
-    POLL_MS = 20,
+    POLL_MS = 50,
     MANY = 7, /* the first of the keys that are written together */
 };
 
@@ -85,7 +87,7 @@ static bool open_client(struct life *l)
     struct sherd_options options = {.seeds = seeds, .timeout_ms = OP_MS};
 
     if (l->client) return true;
-    nodes_seeds(&l->nodes, seeds, sizeof(seeds));
+    nodes_seed(&l->nodes, seeds, sizeof(seeds));
     for (unsigned tries = 0; !l->client && tries < 2; tries++) {
         int rc = sherd_open(&options, &l->client, error, sizeof(error));
         if (must_start(l, rc, "a client")) break;
@@ -143,7 +145,7 @@ static const char *ask_node(struct life *l, uint16_t node)
         return "no statistics";
     }
     o = json_loads(text, 0, NULL);
-    fault = node == SHERD_KEEPER ? NULL : fault_of(o);
+    fault = fault_of(o);
     json_decref(o);
     struct sherd_value v = {.data = text};
     sherd_value_fini(&v);
@@ -168,11 +170,12 @@ static void wait_until_healthy(struct life *l)
     unsigned node = 0;
 
     while (fault && !l->failed && !l->storm) {
-        fault = ask_cluster(l);
+        fault = NULL;
         for (uint16_t i = 0; !fault && i < NODES; i++) {
             fault = ask_node(l, i);
             node = i;
         }
+        if (!fault) fault = ask_cluster(l); /* the answers told the client of newer maps */
         if (!fault) break;
         if (life_now_ms() > until_ms) life_fail(l, "not healthy: node %u, %s", node, fault);
         sherd_poll(l->client, POLL_MS);
@@ -235,7 +238,6 @@ static void act_scan(struct life *l)
     life_scan(l);
     for (uint16_t i = 0; i < NODES; i++)
         ask_node(l, i);
-    ask_node(l, SHERD_KEEPER);
     life_explain(l, &l->keys[0]);
     life_explain(l, &l->keys[2]);
 }
@@ -246,11 +248,19 @@ static void act_come_back(struct life *l, unsigned node)
     if (start(l, node)) wait_until_healthy(l);
 }
 
+/* Its PREPARE is lost, the others are enough. */
+static void set_without(struct life *l, unsigned node)
+{
+    alloc_fault_thread(l->nodes.one[node].thread);
+    life_set(l, &l->keys[0]);
+    alloc_fault_off();
+}
+
 static void act_repair(struct life *l)
 {
-    nodes_stop(&l->nodes, 2);
-    set_all(l);
-    act_come_back(l, 2);
+    wait_until_healthy(l);
+    for (unsigned i = 0; i < LIFE_KEYS && !l->failed && !l->storm; i++)
+        life_explain(l, &l->keys[i]);
 }
 
 static void act_sweep(struct life *l)
@@ -280,12 +290,14 @@ void life_prepare(struct life *l)
 {
     if (l->phase == LIFE_store || l->phase == LIFE_start) return;
     act_start(l);
-    if (l->phase == LIFE_open || l->phase == LIFE_set || l->failed) return;
+    if (l->phase == LIFE_open || l->phase == LIFE_set || l->phase == LIFE_sweep || l->failed)
+        return;
     set_all(l);
     if (l->phase == LIFE_update) { /* what it meets is there already: read it */
         life_update(l, &l->keys[4], SHERD_OP_INCREMENT);
         life_update(l, &l->keys[5], SHERD_OP_APPEND);
     }
+    if (l->phase == LIFE_repair) set_without(l, 2);
     if (l->phase == LIFE_degraded) nodes_stop(&l->nodes, 1);
     if (l->phase == LIFE_recover) nodes_stop(&l->nodes, 2);
     if (l->phase == LIFE_keeper) nodes_stop(&l->nodes, 0);
@@ -314,8 +326,7 @@ void life_act(struct life *l)
 
 void life_check(struct life *l)
 {
-    if (l->phase == LIFE_store || l->failed) return;
-    if (l->phase == LIFE_close) life_make_keys(l); /* nothing outlives its nodes */
+    if (l->phase == LIFE_store || l->phase == LIFE_close || l->failed) return;
     if (!open_everything(l)) return;
     get_all(l);
     life_set(l, &l->keys[0]);

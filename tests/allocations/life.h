@@ -25,7 +25,7 @@
     X(scan, 2, 1, "all keys; STATS of all nodes, who holds what")                           \
     X(recover, 2, 1, "node 2 comes back empty, until it is whole")                          \
     X(keeper, 2, 1, "node 0 comes back empty, with the keeper and its file")                \
-    X(repair, 1, 2, "writes without node 2, which comes back empty")                        \
+    X(repair, 1, 2, "node 2 had no memory for a write: it is repaired")                     \
     X(sweep, 2, 1, "a client dies in the middle of its writes")                             \
     X(close, 2, 1, "client and servers stop")
 

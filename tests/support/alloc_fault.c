@@ -10,7 +10,7 @@
 
 enum { LIVE_MAX = 1 << 17 }; /* a power of two */
 
-enum mode { OFF, COUNT, ONE, ALL_FROM };
+enum mode { OFF, COUNT, ONE, ALL_FROM, THREAD };
 
 struct live {
     const void *block;
@@ -22,6 +22,7 @@ static enum mode mode;
 static struct alloc_site sites[ALLOC_SITES_MAX];
 static size_t site_count;
 static uintptr_t chosen;
+static pthread_t starved;
 static uint64_t calls, from;
 static uint32_t failed, chosen_nth;
 static struct live live[LIVE_MAX]; /* by address, linear probing */
@@ -68,7 +69,8 @@ static bool is_to_fail(uintptr_t at)
     site->calls++;
     calls++;
     fails = (mode == ONE && at == chosen && site->calls == chosen_nth) ||
-            (mode == ALL_FROM && calls >= from);
+            (mode == ALL_FROM && calls >= from) ||
+            (mode == THREAD && pthread_equal(pthread_self(), starved));
     failed += fails;
     return fails;
 }
@@ -113,6 +115,14 @@ void alloc_fault_from(uint64_t nth)
     pthread_mutex_lock(&lock);
     begin(ALL_FROM);
     from = nth;
+    pthread_mutex_unlock(&lock);
+}
+
+void alloc_fault_thread(pthread_t thread)
+{
+    pthread_mutex_lock(&lock);
+    begin(THREAD);
+    starved = thread;
     pthread_mutex_unlock(&lock);
 }
 

@@ -10,6 +10,7 @@
 #ifndef SHERD_TESTS_ALLOC_FAULT_H
 #define SHERD_TESTS_ALLOC_FAULT_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,6 +31,9 @@ void alloc_fault_site(uintptr_t at, uint32_t nth);
 /* Counts from 0 again; the `nth` call of the process fails, and so do all that follow, until
  * alloc_fault_off(). */
 void alloc_fault_from(uint64_t nth);
+
+/* Every call of this thread fails until alloc_fault_off(). */
+void alloc_fault_thread(pthread_t thread);
 
 /* Nothing fails, nothing is counted. */
 void alloc_fault_off(void);

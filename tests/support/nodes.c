@@ -141,7 +141,7 @@ int nodes_fini(struct nodes *n)
     return rc;
 }
 
-void nodes_seeds(const struct nodes *n, char *out, size_t size)
+void nodes_seed(const struct nodes *n, char *out, size_t size)
 {
-    snprintf(out, size, "ipc://%s/0,ipc://%s/1,ipc://%s/2", n->dir, n->dir, n->dir);
+    snprintf(out, size, "ipc://%s/1", n->dir);
 }

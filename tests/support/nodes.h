@@ -49,7 +49,7 @@ int nodes_stop(struct nodes *n, unsigned node);
 /* All that are up, and the configuration. */
 int nodes_fini(struct nodes *n);
 
-/* Comma-separated, for a client. */
-void nodes_seeds(const struct nodes *n, char *out, size_t size);
+/* One node, for a client: it has to learn of the others. */
+void nodes_seed(const struct nodes *n, char *out, size_t size);
 
 #endif
