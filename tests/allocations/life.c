@@ -260,7 +260,7 @@ static void act_repair(struct life *l)
 {
     wait_until_healthy(l);
     for (unsigned i = 0; i < LIFE_KEYS && !l->failed && !l->storm; i++)
-        life_explain(l, &l->keys[i]);
+        if (l->keys[i].possible[0] != 0) life_explain(l, &l->keys[i]);
 }
 
 static void act_sweep(struct life *l)

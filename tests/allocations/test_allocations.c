@@ -3,12 +3,13 @@
  * of each site another one is lived in which that call fails. A life is a process: a crash, a hang
  * and a leak are told apart, and several are lived at a time.
  *
- *   test_allocations              all of it
- *   --full                        ... and storms: from the n-th call on everything fails, for a
- * while
+ *   test_allocations              of each site the first two calls of a phase and the last; in
+ *                                 `recover` and `repair` also all of a site for a while
+ *   --full                        every call; all of a site for a while; and everything for a
+ *                                 while, from the n-th call on
  *   --phase NAME                  only this one
- *   --replay PHASE SITE CALL      one life again, with its log; SITE as printed (hex)
- *   --replay PHASE storm CALL
+ *   --replay PHASE SITE CALL      one life again, with its log, as printed: SITE in hex or `storm`,
+ *                                 CALL with `+` for what follows too
  *
  * Prints, by phase: sites and calls met, lives, what became of the operations; then each site of
  * the product that no phase has met. */
@@ -40,7 +41,7 @@ enum {
 /* One life: what it is to suffer, and, once lived, how it went. In memory shared with the child. */
 struct job {
     enum life_phase phase;
-    enum { JOB_COUNT, JOB_SITE, JOB_STORM } kind;
+    enum job_kind { JOB_COUNT, JOB_SITE, JOB_DROUGHT, JOB_STORM } kind;
     uintptr_t site;
     uint32_t nth;
 
@@ -68,15 +69,13 @@ static void die(const char *what)
     exit(1);
 }
 
-static void add_job(enum life_phase phase, int kind, uintptr_t site, uint32_t nth)
+static void add_job(enum life_phase phase, enum job_kind kind, uintptr_t site, uint32_t nth)
 {
     if (job_count == JOBS_MAX) {
         errno = E2BIG;
         die("too many allocations");
     }
-    jobs[job_count] = (struct job){.phase = phase, .site = site, .nth = nth};
-    jobs[job_count].kind = kind == JOB_COUNT ? JOB_COUNT : kind == JOB_SITE ? JOB_SITE : JOB_STORM;
-    job_count++;
+    jobs[job_count++] = (struct job){.phase = phase, .kind = kind, .site = site, .nth = nth};
 }
 
 /* ---- one life, in its process ---- */
@@ -94,16 +93,17 @@ static void act_armed(struct life *l, const struct job *job)
     pthread_t watch;
 
     l->armed = true;
-    l->storm = job->kind == JOB_STORM;
+    l->storm = job->kind == JOB_STORM || job->kind == JOB_DROUGHT;
     if (l->storm && pthread_create(&watch, NULL, end_storm, NULL) != 0) die("thread");
     switch (job->kind) {
     case JOB_COUNT: alloc_fault_count(); break;
     case JOB_SITE: alloc_fault_site(job->site, job->nth); break;
+    case JOB_DROUGHT: alloc_fault_site_from(job->site, job->nth); break;
     case JOB_STORM: alloc_fault_from(job->nth); break;
     }
     life_act(l);
+    if (l->storm) pthread_join(watch, NULL); /* the servers have their share of it too */
     alloc_fault_off();
-    if (l->storm) pthread_join(watch, NULL);
     l->armed = l->storm = false;
 }
 
@@ -182,8 +182,8 @@ static void show_job(const struct job *job)
         printf("--replay %s storm %u", life_phase_name(job->phase), job->nth);
     } else {
         sites_name(job->site, name);
-        printf("--replay %s %lx %u (%s)", life_phase_name(job->phase), (unsigned long)job->site,
-               job->nth, name);
+        printf("--replay %s %lx %u%s (%s)", life_phase_name(job->phase), (unsigned long)job->site,
+               job->nth, job->kind == JOB_DROUGHT ? "+" : "", name);
     }
 }
 
@@ -271,6 +271,9 @@ static void plan(size_t counted, bool full)
             if (full || nth <= FIRST_CALLS || nth == job->sites[i].calls)
                 add_job(job->phase, JOB_SITE, job->sites[i].at, nth);
     }
+    for (size_t i = 0; i < job->site_count; i++)
+        if (full || job->phase == LIFE_recover || job->phase == LIFE_repair)
+            add_job(job->phase, JOB_DROUGHT, job->sites[i].at, 1);
     if (!full || calls == 0) return;
     add_job(job->phase, JOB_STORM, 0, 1);
     for (uint32_t i = 1; i <= STORMS; i++)
@@ -335,7 +338,7 @@ static unsigned report_sites(void)
     return count == 0 ? 1 : missed;
 }
 
-static int report(bool whole)
+static int report(int only)
 {
     unsigned failed = 0, missed = 0;
     uint64_t lived_ms = 0;
@@ -345,8 +348,8 @@ static int report(bool whole)
         lived_ms += jobs[i].lived_ms;
     }
     for (int i = 0; i < LIFE_PHASES; i++)
-        report_phase((enum life_phase)i);
-    if (whole) missed = report_sites();
+        if (only < 0 || only == i) report_phase((enum life_phase)i);
+    if (only < 0) missed = report_sites();
     printf("%zu lives, %llu ms each, %u failed\n", job_count,
            (unsigned long long)(job_count ? lived_ms / job_count : 0), failed);
     return failed > 0 || missed > 0;
@@ -366,7 +369,10 @@ static int replay(char **words)
     char dir[NODES_PATH_SIZE];
 
     if (!words[1] || !words[2]) return 2;
-    add_job(phase, strcmp(words[1], "storm") == 0 ? JOB_STORM : JOB_SITE,
+    add_job(phase,
+            strcmp(words[1], "storm") == 0 ? JOB_STORM
+            : strchr(words[2], '+')        ? JOB_DROUGHT
+                                           : JOB_SITE,
             strtoull(words[1], NULL, 16), (uint32_t)strtoul(words[2], NULL, 10));
     dir_of(0, dir);
     if (mkdir(dir, 0700) < 0) die(dir);
@@ -390,9 +396,9 @@ static int run_all(int only, bool full, unsigned workers_count)
     for (size_t i = 0; i < counted; i++)
         plan(i, full);
     printf("%zu lives\n", job_count);
-    if (getenv("SHERD_ALLOC_PLAN")) return report(false);
+    if (getenv("SHERD_ALLOC_PLAN")) return report(LIFE_store);
     run_jobs(workers_count);
-    return report(only < 0);
+    return report(only);
 }
 
 int main(int argc, char **argv)

@@ -10,7 +10,7 @@
 
 enum { LIVE_MAX = 1 << 17 }; /* a power of two */
 
-enum mode { OFF, COUNT, ONE, ALL_FROM, THREAD };
+enum mode { OFF, COUNT, ONE, SITE_FROM, ALL_FROM, THREAD };
 
 struct live {
     const void *block;
@@ -69,6 +69,7 @@ static bool is_to_fail(uintptr_t at)
     site->calls++;
     calls++;
     fails = (mode == ONE && at == chosen && site->calls == chosen_nth) ||
+            (mode == SITE_FROM && at == chosen && site->calls >= chosen_nth) ||
             (mode == ALL_FROM && calls >= from) ||
             (mode == THREAD && pthread_equal(pthread_self(), starved));
     failed += fails;
@@ -105,6 +106,15 @@ void alloc_fault_site(uintptr_t at, uint32_t nth)
 {
     pthread_mutex_lock(&lock);
     begin(ONE);
+    chosen = at;
+    chosen_nth = nth;
+    pthread_mutex_unlock(&lock);
+}
+
+void alloc_fault_site_from(uintptr_t at, uint32_t nth)
+{
+    pthread_mutex_lock(&lock);
+    begin(SITE_FROM);
     chosen = at;
     chosen_nth = nth;
     pthread_mutex_unlock(&lock);

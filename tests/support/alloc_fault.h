@@ -28,6 +28,9 @@ void alloc_fault_count(void);
 /* Counts from 0 again; the `nth` call (from 1) of this site fails, once. */
 void alloc_fault_site(uintptr_t at, uint32_t nth);
 
+/* ... and all later ones of the site, until alloc_fault_off(). */
+void alloc_fault_site_from(uintptr_t at, uint32_t nth);
+
 /* Counts from 0 again; the `nth` call of the process fails, and so do all that follow, until
  * alloc_fault_off(). */
 void alloc_fault_from(uint64_t nth);
