@@ -33,6 +33,7 @@ enum {
     JOBS_MAX = 4096,
     WORKERS_MAX = 64,
     STORM_MS = 300,
+    REPAIR_MS = 2000, /* what is to be repaired is not looked at before a second */
     HANG_S = 120,
     STORMS = 6, /* a phase, beside the first call */
     FIRST_CALLS = 2,
@@ -80,10 +81,9 @@ static void add_job(enum life_phase phase, enum job_kind kind, uintptr_t site, u
 
 /* ---- one life, in its process ---- */
 
-static void *end_storm(void *unused)
+static void *end_storm(void *phase)
 {
-    (void)unused;
-    usleep(STORM_MS * 1000);
+    usleep((*(enum life_phase *)phase == LIFE_repair ? REPAIR_MS : STORM_MS) * 1000);
     alloc_fault_off();
     return NULL;
 }
@@ -94,7 +94,7 @@ static void act_armed(struct life *l, const struct job *job)
 
     l->armed = true;
     l->storm = job->kind == JOB_STORM || job->kind == JOB_DROUGHT;
-    if (l->storm && pthread_create(&watch, NULL, end_storm, NULL) != 0) die("thread");
+    if (l->storm && pthread_create(&watch, NULL, end_storm, &l->phase) != 0) die("thread");
     switch (job->kind) {
     case JOB_COUNT: alloc_fault_count(); break;
     case JOB_SITE: alloc_fault_site(job->site, job->nth); break;
