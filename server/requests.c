@@ -64,13 +64,13 @@ static void answer_small(struct sherd_service *s, const struct sherd_request *r,
     sherd_service_answer(s, r, &a, NULL, reply);
 }
 
-static void later(struct sherd_service *s, struct sherd_queue *q, const struct sherd_store_key *key,
-                  struct sherd_ballot ballot, uint64_t due_ms)
+static void repair_later(struct sherd_service *s, const struct sherd_store_key *key,
+                         uint64_t due_ms)
 {
-    struct sherd_queue_item item = {due_ms, key->hash, ballot, key->partition};
+    struct sherd_queue_item item = {due_ms, key->hash, SHERD_BALLOT_ZERO, key->partition};
 
     /* What does not fit is found by a pass over the whole partition. */
-    if (!sherd_queue_push(q, item))
+    if (!sherd_queue_push(&s->repair, item))
         atomic_fetch_or(&s->progress->rescan_asked[key->partition / 64],
                         UINT64_C(1) << (key->partition % 64));
 }
@@ -81,14 +81,11 @@ static void note_follow_ups(struct sherd_service *s, const struct sherd_request 
 {
     const struct sherd_partition_state *state = &s->states[key->partition];
 
-    if (change->put && !change->put_committed)
-        later(s, &s->undecided, key, r->ballot,
-              s->now_ms + SHERD_SWEEP_AFTER_MS + state->slot * SHERD_SWEEP_PER_SLOT_MS);
-    if (change->repair_me)
-        later(s, &s->repair, key, SHERD_BALLOT_ZERO, s->now_ms + REPAIR_ME_AFTER_MS);
+    if (change->put && !change->put_committed) sherd_service_sweep_later(s, key, r->ballot);
+    if (change->repair_me) repair_later(s, key, s->now_ms + REPAIR_ME_AFTER_MS);
     /* One holder is enough: the lowest that is known to have it. */
     if (change->repair_others && sherd_slots_first(r->acked) == state->slot)
-        later(s, &s->repair, key, SHERD_BALLOT_ZERO, s->now_ms + REPAIR_OTHERS_AFTER_MS);
+        repair_later(s, key, s->now_ms + REPAIR_OTHERS_AFTER_MS);
 }
 
 static bool has_room(struct sherd_service *s, const struct sherd_request *r)
