@@ -135,6 +135,21 @@ static void on_key(struct sherd_service *s, struct sherd_request *r, zmq_msg_t *
     sherd_service_answer(s, r, &answer, framed, reply);
 }
 
+/* A map that met no memory is not a bad one: it is to be offered again. */
+static void answer_seal(struct sherd_service *s, const struct sherd_request *r, int rc,
+                        struct sherd_router_reply *reply)
+{
+    if (rc == 0 || rc == -ESTALE) {
+        answer_small(s, r, SHERD_SEALED, SHERD_REASON_NONE, reply);
+    } else if (rc == -ENOMEM) {
+        s->counters.no_memory++;
+        answer_small(s, r, SHERD_NACK, SHERD_REASON_FULL, reply);
+    } else {
+        s->counters.map_refused++;
+        answer_small(s, r, SHERD_NACK, SHERD_REASON_BAD, reply);
+    }
+}
+
 static void on_seal(struct sherd_service *s, const struct sherd_request *r,
                     struct sherd_router_reply *reply)
 {
@@ -142,8 +157,9 @@ static void on_seal(struct sherd_service *s, const struct sherd_request *r,
     uint16_t partitions = sherd_map_peek_partitions(r->body);
     struct sherd_map *map = partitions ? malloc(sherd_map_size(partitions)) : NULL;
     uint8_t *copy = malloc(r->body.size ? r->body.size : 1);
-    int rc = map && copy ? sherd_map_decode(r->body, map) : -ENOMEM;
+    int rc = partitions == 0 ? -EBADMSG : map && copy ? 0 : -ENOMEM;
 
+    if (rc == 0) rc = sherd_map_decode(r->body, map);
     if (rc == 0) rc = sherd_partitions_seal(&s->partitions, map, sherd_map_hash(r->body), drop);
     if (rc == 0) {
         for (uint16_t p = 0; p < partitions; p++)
@@ -157,9 +173,7 @@ static void on_seal(struct sherd_service *s, const struct sherd_request *r,
     }
     free(copy);
     free(map);
-    if (rc < 0 && rc != -ESTALE) s->counters.map_refused++;
-    answer_small(s, r, rc == 0 || rc == -ESTALE ? SHERD_SEALED : SHERD_NACK,
-                 rc == 0 || rc == -ESTALE ? SHERD_REASON_NONE : SHERD_REASON_BAD, reply);
+    answer_seal(s, r, rc, reply);
 }
 
 static void on_get_map(struct sherd_service *s, const struct sherd_request *r,
