@@ -10,7 +10,7 @@
 
 enum { LIVE_MAX = 1 << 17 }; /* a power of two */
 
-enum mode { OFF, COUNT, ONE, SITE_FROM, ALL_FROM, THREAD };
+enum mode { OFF, COUNT, ONE, SITE_FROM, ANY, ALL_FROM, THREAD };
 
 struct live {
     const void *block;
@@ -28,6 +28,9 @@ static uint32_t failed, chosen_nth;
 static struct live live[LIVE_MAX]; /* by address, linear probing */
 static size_t live_count;
 
+/* The linker takes calls from libraries for wrapped ones too, which they are not, and wants these
+ * to be visible. */
+#pragma GCC visibility push(default)
 /* NOLINTBEGIN(bugprone-reserved-identifier): the linker makes these names */
 extern const char __executable_start[];
 void *__real_malloc(size_t size);
@@ -47,6 +50,7 @@ int __real_zmq_msg_init_data(zmq_msg_t *m, void *data, size_t size, zmq_free_fn 
 int __wrap_zmq_msg_init_size(zmq_msg_t *m, size_t size);
 int __wrap_zmq_msg_init_data(zmq_msg_t *m, void *data, size_t size, zmq_free_fn *done, void *hint);
 /* NOLINTEND(bugprone-reserved-identifier) */
+#pragma GCC visibility pop
 
 /* ---- which call this is ---- */
 
@@ -70,13 +74,13 @@ static bool is_to_fail(uintptr_t at)
     calls++;
     fails = (mode == ONE && at == chosen && site->calls == chosen_nth) ||
             (mode == SITE_FROM && at == chosen && site->calls >= chosen_nth) ||
-            (mode == ALL_FROM && calls >= from) ||
+            (mode == ANY && calls == from) || (mode == ALL_FROM && calls >= from) ||
             (mode == THREAD && pthread_equal(pthread_self(), starved));
     failed += fails;
     return fails;
 }
 
-static bool must_fail(uintptr_t at)
+bool alloc_fault_takes(uintptr_t at)
 {
     bool fails;
 
@@ -117,6 +121,14 @@ void alloc_fault_site_from(uintptr_t at, uint32_t nth)
     begin(SITE_FROM);
     chosen = at;
     chosen_nth = nth;
+    pthread_mutex_unlock(&lock);
+}
+
+void alloc_fault_once(uint64_t nth)
+{
+    pthread_mutex_lock(&lock);
+    begin(ANY);
+    from = nth;
     pthread_mutex_unlock(&lock);
 }
 
@@ -239,7 +251,7 @@ size_t alloc_fault_live(uintptr_t *at)
 /* NOLINTBEGIN(bugprone-reserved-identifier) */
 void *__wrap_malloc(size_t size)
 {
-    void *block = must_fail(SITE) ? NULL : __real_malloc(size);
+    void *block = alloc_fault_takes(SITE) ? NULL : __real_malloc(size);
 
     note(block, SITE);
     return block;
@@ -247,7 +259,7 @@ void *__wrap_malloc(size_t size)
 
 void *__wrap_calloc(size_t count, size_t size)
 {
-    void *block = must_fail(SITE) ? NULL : __real_calloc(count, size);
+    void *block = alloc_fault_takes(SITE) ? NULL : __real_calloc(count, size);
 
     note(block, SITE);
     return block;
@@ -255,7 +267,7 @@ void *__wrap_calloc(size_t count, size_t size)
 
 void *__wrap_aligned_alloc(size_t alignment, size_t size)
 {
-    void *block = must_fail(SITE) ? NULL : __real_aligned_alloc(alignment, size);
+    void *block = alloc_fault_takes(SITE) ? NULL : __real_aligned_alloc(alignment, size);
 
     note(block, SITE);
     return block;
@@ -276,14 +288,14 @@ static void *resize(void *block, size_t size, uintptr_t site)
 
 void *__wrap_realloc(void *block, size_t size)
 {
-    return must_fail(SITE) ? NULL : resize(block, size, SITE);
+    return alloc_fault_takes(SITE) ? NULL : resize(block, size, SITE);
 }
 
 void *__wrap_reallocarray(void *block, size_t count, size_t size)
 {
     size_t bytes;
 
-    if (must_fail(SITE)) return NULL;
+    if (alloc_fault_takes(SITE)) return NULL;
     if (__builtin_mul_overflow(count, size, &bytes)) {
         errno = ENOMEM;
         return NULL;
@@ -294,7 +306,7 @@ void *__wrap_reallocarray(void *block, size_t count, size_t size)
 char *__wrap_strdup(const char *text)
 {
     size_t size = strlen(text) + 1;
-    char *copy = must_fail(SITE) ? NULL : __real_malloc(size);
+    char *copy = alloc_fault_takes(SITE) ? NULL : __real_malloc(size);
 
     note(copy, SITE);
     return copy ? memcpy(copy, text, size) : NULL;
@@ -308,11 +320,11 @@ void __wrap_free(void *block)
 
 int __wrap_zmq_msg_init_size(zmq_msg_t *m, size_t size)
 {
-    return must_fail(SITE) ? -1 : __real_zmq_msg_init_size(m, size);
+    return alloc_fault_takes(SITE) ? -1 : __real_zmq_msg_init_size(m, size);
 }
 
 int __wrap_zmq_msg_init_data(zmq_msg_t *m, void *data, size_t size, zmq_free_fn *done, void *hint)
 {
-    return must_fail(SITE) ? -1 : __real_zmq_msg_init_data(m, data, size, done, hint);
+    return alloc_fault_takes(SITE) ? -1 : __real_zmq_msg_init_data(m, data, size, done, hint);
 }
 /* NOLINTEND(bugprone-reserved-identifier) */

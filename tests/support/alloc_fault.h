@@ -31,6 +31,9 @@ void alloc_fault_site(uintptr_t at, uint32_t nth);
 /* ... and all later ones of the site, until alloc_fault_off(). */
 void alloc_fault_site_from(uintptr_t at, uint32_t nth);
 
+/* Counts from 0 again; the `nth` call of the process fails, once. */
+void alloc_fault_once(uint64_t nth);
+
 /* Counts from 0 again; the `nth` call of the process fails, and so do all that follow, until
  * alloc_fault_off(). */
 void alloc_fault_from(uint64_t nth);
@@ -40,6 +43,9 @@ void alloc_fault_thread(pthread_t thread);
 
 /* Nothing fails, nothing is counted. */
 void alloc_fault_off(void);
+
+/* Whether this call is to fail: for wrappers of other functions than those in alloc_fault.c. */
+bool alloc_fault_takes(uintptr_t at);
 
 /* How many calls failed since counting began. */
 uint32_t alloc_fault_failed(void);
