@@ -324,6 +324,11 @@ void life_act(struct life *l)
     }
 }
 
+void life_check_keys(struct life *l)
+{
+    if (l->client && !l->failed) get_all(l);
+}
+
 void life_check(struct life *l)
 {
     if (l->phase == LIFE_store || l->phase == LIFE_close || l->failed) return;

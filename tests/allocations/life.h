@@ -72,7 +72,8 @@ void life_begin(struct life *l, enum life_phase phase, const char *dir);
 /* What comes before the phase, the phase itself, and the end of everything. */
 void life_prepare(struct life *l);
 void life_act(struct life *l);
-void life_check(struct life *l); /* after the phase: keys and nodes */
+void life_check_keys(struct life *l); /* after the phase */
+void life_check(struct life *l);      /* keys and nodes, when it was repeated */
 void life_end(struct life *l);
 
 /* life_model.c */

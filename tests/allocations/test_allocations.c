@@ -4,7 +4,7 @@
  * and a leak are told apart, and several are lived at a time.
  *
  *   test_allocations              of each site the first two calls of a phase and the last; in
- *                                 `recover` and `repair` also all of a site for a while
+ *                                 `set`, `recover` and `repair` all of a site for a while
  *   --full                        every call; all of a site for a while; and everything for a
  *                                 while, from the n-th call on
  *   --phase NAME                  only this one
@@ -120,6 +120,7 @@ static void live(struct job *job, const char *dir)
     if (!life.failed) act_armed(&life, job);
     job->hit = alloc_fault_failed();
     job->site_count = alloc_fault_sites(job->sites);
+    life_check_keys(&life); /* before anything is written over */
     /* With memory it succeeds. Writes that died are not repeated: they are swept meanwhile. */
     if (!life.failed && job->phase != LIFE_sweep) life_act(&life);
     life_check(&life);
@@ -272,7 +273,8 @@ static void plan(size_t counted, bool full)
                 add_job(job->phase, JOB_SITE, job->sites[i].at, nth);
     }
     for (size_t i = 0; i < job->site_count; i++)
-        if (full || job->phase == LIFE_recover || job->phase == LIFE_repair)
+        if (full || job->phase == LIFE_set || job->phase == LIFE_recover ||
+            job->phase == LIFE_repair)
             add_job(job->phase, JOB_DROUGHT, job->sites[i].at, 1);
     if (!full || calls == 0) return;
     add_job(job->phase, JOB_STORM, 0, 1);
