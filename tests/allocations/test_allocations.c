@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -63,6 +64,13 @@ static struct {
     uint64_t since_ms;
 } workers[WORKERS_MAX];
 static char root[32];
+static volatile sig_atomic_t stopped;
+
+static void on_signal(int number)
+{
+    (void)number;
+    stopped = 1;
+}
 
 static void die(const char *what)
 {
@@ -153,6 +161,9 @@ static pid_t begin_life(size_t at)
     pid = fork();
     if (pid < 0) die("fork");
     if (pid > 0) return pid;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
     snprintf(path, sizeof(path), "%s/log", dir);
     fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0 || dup2(fd, STDERR_FILENO) < 0) _exit(99);
@@ -246,9 +257,27 @@ static bool any_running(unsigned count)
     return false;
 }
 
+/* Told to end: leaves nothing behind. */
+static void give_up(unsigned count)
+{
+    char dir[NODES_PATH_SIZE];
+
+    for (unsigned i = 0; i < count; i++) {
+        if (workers[i].pid == 0) continue;
+        kill(workers[i].pid, SIGKILL);
+        waitpid(workers[i].pid, NULL, 0);
+        dir_of(workers[i].job, dir);
+        remove_dir(dir);
+    }
+    rmdir(root);
+    printf("stopped after %zu of %zu lives\n", next_job, job_count);
+    exit(1);
+}
+
 static void run_jobs(unsigned count)
 {
     while (next_job < job_count || any_running(count)) {
+        if (stopped) give_up(count);
         for (unsigned i = 0; i < count && next_job < job_count; i++) {
             if (workers[i].pid != 0) continue;
             workers[i].job = next_job++;
@@ -424,6 +453,8 @@ int main(int argc, char **argv)
         }
     }
     if (count < 1 || count > WORKERS_MAX) count = 12;
+    signal(SIGTERM, on_signal);
+    signal(SIGINT, on_signal);
     rc = replays ? replay(argv) : run_all(only, full, count);
     rmdir(root);
     return rc;
