@@ -27,6 +27,7 @@ struct load {
     size_t error_size;
     char folder[PATH_BYTES_MAX]; /* of the first file: includes are relative to it */
     unsigned depth;              /* files open */
+    bool no_memory;              /* in an include: libconfuse knows only that it failed */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -415,7 +416,10 @@ static int parse_text(cfg_t *cfg, const char *path, char *text, size_t size)
 
     if (inner != NULL && file != NULL) {
         cfg->filename = inner;
-        rc = cfg_parse_fp(cfg, file) == CFG_SUCCESS ? 0 : -EINVAL;
+        if (cfg_parse_fp(cfg, file) == CFG_SUCCESS)
+            rc = 0;
+        else
+            rc = current->no_memory ? -ENOMEM : -EINVAL;
         if (rc == 0 && current->depth == 1) rc = check_whole(cfg);
         cfg->filename = outer;
         cfg->line = line;
@@ -444,7 +448,7 @@ static int load_file(cfg_t *cfg, const char *path)
 static int on_include(cfg_t *cfg, cfg_opt_t *option, int argc, const char **argv)
 {
     char path[PATH_BYTES_MAX];
-    int size;
+    int size, rc;
 
     (void)option;
     if (argc != 1) {
@@ -460,7 +464,9 @@ static int on_include(cfg_t *cfg, cfg_opt_t *option, int argc, const char **argv
         cfg_error(cfg, "the name of the included file is too long");
         return -1;
     }
-    return load_file(cfg, path);
+    rc = load_file(cfg, path);
+    if (rc == -ENOMEM) current->no_memory = true;
+    return rc;
 }
 
 /* ---- The whole ---- */

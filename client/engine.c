@@ -143,7 +143,8 @@ static void start_and_flush(struct sherd_engine *e)
 static void turn(struct sherd_engine *e)
 {
     sherd_peers_receive(&e->peers);
-    if (e->must_connect) sherd_engine_connect(e);
+    if (e->must_connect || (e->connect_us != 0 && e->connect_us <= e->now_us))
+        sherd_engine_connect(e);
     sherd_inbox_drain(e);
     run_timers(e);
     sherd_peers_tick(&e->peers, is_busy(e));
@@ -165,6 +166,7 @@ static uint64_t due_us(const struct sherd_engine *e)
 
     if (has_work(e)) return e->now_us;
     if (e->flush_us < next_us) next_us = e->flush_us;
+    if (e->connect_us != 0 && e->connect_us < next_us) next_us = e->connect_us;
     if ((is_busy(e) || !e->map) && e->now_us + TICK_US < next_us) next_us = e->now_us + TICK_US;
     return next_us;
 }

@@ -5,7 +5,7 @@
 #include "client/clock.h"
 #include "client/engine_parts.h"
 
-enum { MAP_AGAIN_US = 5000, NEWER_MAP_AGAIN_US = 100000 };
+enum { MAP_AGAIN_US = 5000, NEWER_MAP_AGAIN_US = 100000, CONNECT_AGAIN_US = 200000 };
 
 /* ---- answers to operations ---- */
 
@@ -128,10 +128,13 @@ void sherd_engine_connect(struct sherd_engine *e)
     const struct sherd_map *map = e->map->map;
 
     e->must_connect = false;
+    e->connect_us = 0;
     for (uint16_t i = 0; i < map->node_count; i++) {
         const char *endpoint = i == e->self_node ? e->self_endpoint : map->nodes[i].endpoint;
-        /* A node that cannot be connected to is one that does not answer: the others go on. */
-        sherd_peers_connect(&e->peers, endpoint, i);
+        /* A node that cannot be connected to is one that does not answer: the others go on. No
+         * other map need ever come, so it is tried again. */
+        if (sherd_peers_connect(&e->peers, endpoint, i) < 0)
+            e->connect_us = e->now_us + CONNECT_AGAIN_US;
     }
 }
 

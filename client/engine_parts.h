@@ -82,7 +82,8 @@ struct sherd_engine {
     struct sherd_blocks blocks;
     struct sherd_ecc *ecc; /* NULL while there is no map */
     struct sherd_map_ref *map;
-    bool must_connect; /* to the nodes of a new map */
+    bool must_connect;   /* to the nodes of a new map */
+    uint64_t connect_us; /* when to try again what failed of it; 0: nothing did */
     uint64_t map_asked_us;
     uint64_t greet_until_us; /* until then nodes that were never reached are waited for */
     size_t map_turn;         /* of the peer asked last */

@@ -200,6 +200,7 @@ static int read_map(struct sherd_keeper *k, struct sherd_map **out)
 
     if (rc == 0 && k->live > map->version) rc = -EBADMSG;
     if (rc == -EBADMSG) log_error("keeper: %s/map does not hold a map", k->file.directory);
+    if (rc == -ENOMEM) log_error("keeper: no memory left for %s/map", k->file.directory);
     if (rc == 0) rc = fits(k, map);
     if (rc < 0) {
         free(map);
@@ -246,6 +247,7 @@ static int prepare(struct sherd_keeper *k, bool init)
     if (!map) map = map_new(k->conf);
     next = map_new(k->conf);
     if (!map || !next) {
+        log_error("keeper: no memory left");
         free(map);
         free(next);
         return -ENOMEM;
@@ -280,9 +282,11 @@ static int open_sockets(struct sherd_keeper *k, void *zmq_context)
     k->stop_in = zmq_socket(zmq_context, ZMQ_PAIR);
     k->stop_out = zmq_socket(zmq_context, ZMQ_PAIR);
     if (!k->stop_in || !k->stop_out || zmq_bind(k->stop_in, endpoint) < 0 ||
-        zmq_connect(k->stop_out, endpoint) < 0)
-        return -errno;
-    return 0;
+        zmq_connect(k->stop_out, endpoint) < 0) {
+        rc = -errno;
+        log_error("keeper: %s: %s", endpoint, zmq_strerror(-rc));
+    }
+    return rc;
 }
 
 static void keeper_free(struct sherd_keeper *k)
@@ -326,7 +330,10 @@ int sherd_keeper_start(const struct sherd_conf *conf, bool init, void *zmq_conte
         return -EINVAL;
     }
     k = calloc(1, sizeof(*k));
-    if (!k) return -ENOMEM;
+    if (!k) {
+        log_error("keeper: no memory left");
+        return -ENOMEM;
+    }
     k->conf = conf;
     k->file.lock = -1;
     k->now_ms = sherd_clock_now_us() / 1000;

@@ -114,8 +114,10 @@ static int run(const struct sherd_conf *conf, bool init, void *zmq_context)
     rc = sherd_service_open(conf, zmq_context, incarnation, &progress, &service);
     if (rc < 0) log_warn("%s: %s", conf->nodes[conf->self].endpoint, zmq_strerror(-rc));
     if (rc == 0 && conf->keeper_dir[0]) rc = sherd_keeper_start(conf, init, zmq_context, &keeper);
-    if (rc == 0)
+    if (rc == 0) {
         rc = sherd_background_start(conf, zmq_context, incarnation, &progress, &background);
+        if (rc < 0) log_error("background: %s", zmq_strerror(-rc));
+    }
     if (rc == 0) {
         log_info("node %d serves %s", conf->self, conf->nodes[conf->self].endpoint);
         rc = sherd_service_run(service, &stop);
@@ -163,9 +165,10 @@ int main(int argc, char **argv)
         printf("sherd-server %s\n", SHERD_VERSION);
         return 0;
     }
-    if (sherd_conf_load(a.config, &conf, error, sizeof(error)) < 0) {
+    rc = sherd_conf_load(a.config, &conf, error, sizeof(error));
+    if (rc < 0) {
         fprintf(stderr, "sherd-server: %s\n", error);
-        return EXIT_USAGE;
+        return rc == -ENOMEM ? EXIT_ENVIRONMENT : EXIT_USAGE;
     }
     if (!take_over(&a, &conf)) {
         sherd_conf_fini(&conf);
@@ -179,6 +182,7 @@ int main(int argc, char **argv)
     tune_allocator();
     catch_signals();
     zmq_context = zmq_ctx_new();
+    if (!zmq_context) log_error("no memory left");
     rc = zmq_context ? run(&conf, a.init, zmq_context) : -ENOMEM;
     if (zmq_context) zmq_ctx_term(zmq_context);
     sherd_conf_fini(&conf);

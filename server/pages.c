@@ -1,4 +1,5 @@
 /* pages.c - LIST: a page of a partition's keys, or of the keys that the background must look at. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,8 +104,9 @@ static bool is_meant(const struct sherd_record *record, struct sherd_ballot ball
     return false;
 }
 
-/* Puts the keys with this hash that are meant on the page. Returns how many. */
-static unsigned put_keys_of(struct sherd_service *s, const struct sherd_queue_item *item)
+/* Puts the keys with this hash that are meant on the page. Returns how many; negative: no memory.
+ */
+static int put_keys_of(struct sherd_service *s, const struct sherd_queue_item *item)
 {
     static const uint8_t past[] = {0xff};
     struct sherd_store_key cursor =
@@ -113,7 +115,7 @@ static unsigned put_keys_of(struct sherd_service *s, const struct sherd_queue_it
     },
                            key;
     struct sherd_record record;
-    unsigned found = 0;
+    int found = 0;
 
     if (item->hash == 0)
         cursor = (struct sherd_store_key){
@@ -122,7 +124,7 @@ static unsigned put_keys_of(struct sherd_service *s, const struct sherd_queue_it
     while (s->store->ops->next(s->store, item->partition, &cursor, &key, &record) &&
            key.hash <= item->hash) {
         if (key.hash == item->hash && is_meant(&record, item->ballot)) {
-            put_item(s, key.key, NULL, 0);
+            if (!put_item(s, key.key, NULL, 0)) return -ENOMEM;
             found++;
         }
         cursor = key;
@@ -140,10 +142,12 @@ static void list_queue(struct sherd_service *s, struct sherd_queue *q, uint32_t 
             a->flags |= SHERD_ANSWER_END;
             return;
         }
-        if (put_keys_of(s, &item) > 0 && !sherd_ballot_is_zero(item.ballot)) {
+        int found = put_keys_of(s, &item);
+        if (found < 0 || (found > 0 && !sherd_ballot_is_zero(item.ballot))) {
             item.due_ms = s->now_ms + UNDECIDED_AGAIN_MS; /* until it is decided */
-            sherd_queue_push(q, item);
+            sherd_queue_push(q, item);                    /* into the place that it had */
         }
+        if (found < 0) return;
     }
 }
 

@@ -33,6 +33,7 @@ struct sherd_recovery {
     struct sherd_pass_tools tools;
     struct work work[SHERD_PARTITIONS];
     struct sherd_pass passes[PASSES_MAX];
+    bool must_survey;      /* the map changed since it was looked at */
     uint16_t next;         /* partition to look at first */
     uint64_t recover_seen; /* RECOVERs taken up */
     uint32_t task, done;   /* as in progress */
@@ -369,10 +370,12 @@ uint32_t sherd_recovery_turn(struct sherd_recovery *r, struct sherd_sealed *seal
 {
     bool at_hand = false, running = false;
 
-    if (!sealed->map || !has_tools(r, sealed->map)) return IDLE_MS;
+    r->must_survey = r->must_survey || changed;
+    if (!sealed->map || !has_tools(r, sealed->map)) return IDLE_MS; /* no memory: the next turn */
     take_recover(r, t);
     take_rescans(r, t);
-    if (changed) survey(r, sealed);
+    if (r->must_survey) survey(r, sealed);
+    r->must_survey = false;
     sherd_rate_fill(&r->tools.rate, t->now_ms);
     start_passes(r, sealed, t);
     for (unsigned i = 0; i < PASSES_MAX; i++) {

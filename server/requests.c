@@ -64,13 +64,13 @@ static void answer_small(struct sherd_service *s, const struct sherd_request *r,
     sherd_service_answer(s, r, &a, NULL, reply);
 }
 
-static void later(struct sherd_service *s, struct sherd_queue *q, const struct sherd_store_key *key,
-                  struct sherd_ballot ballot, uint64_t due_ms)
+static void repair_later(struct sherd_service *s, const struct sherd_store_key *key,
+                         uint64_t due_ms)
 {
-    struct sherd_queue_item item = {due_ms, key->hash, ballot, key->partition};
+    struct sherd_queue_item item = {due_ms, key->hash, SHERD_BALLOT_ZERO, key->partition};
 
     /* What does not fit is found by a pass over the whole partition. */
-    if (!sherd_queue_push(q, item))
+    if (!sherd_queue_push(&s->repair, item))
         atomic_fetch_or(&s->progress->rescan_asked[key->partition / 64],
                         UINT64_C(1) << (key->partition % 64));
 }
@@ -81,14 +81,11 @@ static void note_follow_ups(struct sherd_service *s, const struct sherd_request 
 {
     const struct sherd_partition_state *state = &s->states[key->partition];
 
-    if (change->put && !change->put_committed)
-        later(s, &s->undecided, key, r->ballot,
-              s->now_ms + SHERD_SWEEP_AFTER_MS + state->slot * SHERD_SWEEP_PER_SLOT_MS);
-    if (change->repair_me)
-        later(s, &s->repair, key, SHERD_BALLOT_ZERO, s->now_ms + REPAIR_ME_AFTER_MS);
+    if (change->put && !change->put_committed) sherd_service_sweep_later(s, key, r->ballot);
+    if (change->repair_me) repair_later(s, key, s->now_ms + REPAIR_ME_AFTER_MS);
     /* One holder is enough: the lowest that is known to have it. */
     if (change->repair_others && sherd_slots_first(r->acked) == state->slot)
-        later(s, &s->repair, key, SHERD_BALLOT_ZERO, s->now_ms + REPAIR_OTHERS_AFTER_MS);
+        repair_later(s, key, s->now_ms + REPAIR_OTHERS_AFTER_MS);
 }
 
 static bool has_room(struct sherd_service *s, const struct sherd_request *r)
@@ -138,6 +135,21 @@ static void on_key(struct sherd_service *s, struct sherd_request *r, zmq_msg_t *
     sherd_service_answer(s, r, &answer, framed, reply);
 }
 
+/* A map that met no memory is not a bad one: it is to be offered again. */
+static void answer_seal(struct sherd_service *s, const struct sherd_request *r, int rc,
+                        struct sherd_router_reply *reply)
+{
+    if (rc == 0 || rc == -ESTALE) {
+        answer_small(s, r, SHERD_SEALED, SHERD_REASON_NONE, reply);
+    } else if (rc == -ENOMEM) {
+        s->counters.no_memory++;
+        answer_small(s, r, SHERD_NACK, SHERD_REASON_FULL, reply);
+    } else {
+        s->counters.map_refused++;
+        answer_small(s, r, SHERD_NACK, SHERD_REASON_BAD, reply);
+    }
+}
+
 static void on_seal(struct sherd_service *s, const struct sherd_request *r,
                     struct sherd_router_reply *reply)
 {
@@ -145,8 +157,9 @@ static void on_seal(struct sherd_service *s, const struct sherd_request *r,
     uint16_t partitions = sherd_map_peek_partitions(r->body);
     struct sherd_map *map = partitions ? malloc(sherd_map_size(partitions)) : NULL;
     uint8_t *copy = malloc(r->body.size ? r->body.size : 1);
-    int rc = map && copy ? sherd_map_decode(r->body, map) : -ENOMEM;
+    int rc = partitions == 0 ? -EBADMSG : map && copy ? 0 : -ENOMEM;
 
+    if (rc == 0) rc = sherd_map_decode(r->body, map);
     if (rc == 0) rc = sherd_partitions_seal(&s->partitions, map, sherd_map_hash(r->body), drop);
     if (rc == 0) {
         for (uint16_t p = 0; p < partitions; p++)
@@ -160,9 +173,7 @@ static void on_seal(struct sherd_service *s, const struct sherd_request *r,
     }
     free(copy);
     free(map);
-    if (rc < 0 && rc != -ESTALE) s->counters.map_refused++;
-    answer_small(s, r, rc == 0 || rc == -ESTALE ? SHERD_SEALED : SHERD_NACK,
-                 rc == 0 || rc == -ESTALE ? SHERD_REASON_NONE : SHERD_REASON_BAD, reply);
+    answer_seal(s, r, rc, reply);
 }
 
 static void on_get_map(struct sherd_service *s, const struct sherd_request *r,

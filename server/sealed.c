@@ -78,11 +78,12 @@ static void on_sealed(void *context, const struct sherd_answer *answer)
 
     s->seal_asked = false;
     if (!answer) return; /* asked again */
-    if (answer->kind == SHERD_SEALED) {
+    if (answer->kind == SHERD_SEALED)
         s->told_version = answer->map_version;
-    } else {
+    else if (answer->reason == SHERD_REASON_FULL)
+        s->must_wait = true; /* for memory */
+    else
         drop_next(s); /* refused for good; counted by the service */
-    }
 }
 
 static void ask_to_seal(struct sherd_sealed *s, const struct sherd_turn *t)
@@ -182,6 +183,8 @@ bool sherd_sealed_turn(struct sherd_sealed *s, const struct sherd_turn *t)
         s->report.live = s->live_told;
         s->urgent = changed = true;
     }
+    if (s->must_wait) s->retry_ms = t->now_ms + RETRY_MS;
+    s->must_wait = false;
     if (t->now_ms < s->retry_ms) return changed;
     if (s->next && !s->seal_asked) ask_to_seal(s, t);
     if (!s->live_asked && live_to_tell(s) > s->report.live) tell_live(s, t, live_to_tell(s));

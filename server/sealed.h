@@ -21,6 +21,7 @@ struct sherd_sealed {
     uint64_t told_version; /* newest that the own service said to have sealed */
     uint64_t live_offered, live_told;
     bool seal_asked, live_asked; /* requests to the own service in flight */
+    bool must_wait;              /* before it is asked again */
     uint64_t retry_ms;
 };
 

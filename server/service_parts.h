@@ -69,6 +69,7 @@ struct sherd_service {
     size_t map_size;
 
     struct sherd_queue undecided, repair, dead;
+    bool undecided_lost, find_undecided; /* the queue lost some; this walk looks for them */
     uint64_t walk_again_ms;
     struct sherd_store_key walk; /* the walker's position */
     uint8_t walk_key[SHERD_KEY_BYTES_MAX];
@@ -94,6 +95,10 @@ void sherd_service_answer(struct sherd_service *s, const struct sherd_request *r
 /* LIST: fills the answer with a page; its body lives in s->page. */
 void sherd_service_list(struct sherd_service *s, const struct sherd_request *r,
                         struct sherd_answer *a);
+
+/* Notes an undecided entry, for the sweep to finish unless it is decided in time. */
+void sherd_service_sweep_later(struct sherd_service *s, const struct sherd_store_key *key,
+                               struct sherd_ballot ballot);
 
 /* A bounded part of the walk. */
 void sherd_service_walk(struct sherd_service *s);

@@ -1,5 +1,6 @@
 /* walker.c - a slow walk over the whole store: frees what has expired, drops bounds that the floor
- * has passed, and finds tombstones that are old enough to be forgotten everywhere. */
+ * has passed, and finds tombstones that are old enough to be forgotten everywhere, and undecided
+ * entries that the queue of the sweep lost. */
 #include <string.h>
 
 #include "server/service_parts.h"
@@ -47,6 +48,28 @@ static bool is_forgettable(const struct sherd_service *s, const struct sherd_rec
            sherd_clock_wall_ms(e->ballot.clock) + SHERD_FLOOR_BEHIND_MS < s->wall_ms;
 }
 
+void sherd_service_sweep_later(struct sherd_service *s, const struct sherd_store_key *key,
+                               struct sherd_ballot ballot)
+{
+    unsigned slot = s->states[key->partition].slot;
+    struct sherd_queue_item item = {.due_ms = s->now_ms + SHERD_SWEEP_AFTER_MS +
+                                              slot * SHERD_SWEEP_PER_SLOT_MS,
+                                    .hash = key->hash,
+                                    .ballot = ballot,
+                                    .partition = key->partition};
+
+    if (!sherd_queue_push(&s->undecided, item)) s->undecided_lost = true;
+}
+
+/* Some are in the queue still: being listed twice does no harm. */
+static void find_undecided(struct sherd_service *s, const struct sherd_store_key *key,
+                           const struct sherd_record *record)
+{
+    for (uint8_t i = 0; i < record->count; i++)
+        if (!record->entries[i].committed)
+            sherd_service_sweep_later(s, key, record->entries[i].ballot);
+}
+
 static void visit(struct sherd_service *s, const struct sherd_store_key *key,
                   struct sherd_record *record)
 {
@@ -58,6 +81,7 @@ static void visit(struct sherd_service *s, const struct sherd_store_key *key,
         change.bounds = true;
         s->store->ops->apply(s->store, key, record, &change, NULL);
     }
+    if (s->find_undecided) find_undecided(s, key, record);
     /* One holder leads the round: the lowest slot (the background checks that it votes). */
     if (state->clean && is_forgettable(s, record) && state->holders != 0 &&
         sherd_slots_first(state->holders) == state->slot)
@@ -79,6 +103,8 @@ void sherd_service_walk(struct sherd_service *s)
             s->walk.hash = 0;
             if (s->walk.partition != 0) continue;
             s->walk_again_ms = s->now_ms + WALK_PAUSE_MS;
+            s->find_undecided = s->undecided_lost; /* in the next walk, as a whole */
+            s->undecided_lost = false;
             return;
         }
         memcpy(s->walk_key, key.key.data, key.key.size);

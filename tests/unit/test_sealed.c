@@ -112,6 +112,22 @@ static void drops_what_the_service_refuses(void **state)
     assert_int_equal(sherd_sealed_newest(&w->sealed), 0);
 }
 
+static void asks_again_after_a_while_when_the_service_has_no_memory(void **state)
+{
+    const struct sherd_answer full = {.kind = SHERD_NACK, .reason = SHERD_REASON_FULL};
+    struct world *w = *state;
+
+    offer(w);
+    sherd_sealed_turn(&w->sealed, &w->turn);
+    fake_answer(fake_call(w->engine, SHERD_SEAL), &full);
+    sherd_sealed_turn(&w->sealed, &w->turn);
+    assert_null(fake_call(w->engine, SHERD_SEAL));
+    assert_int_equal(sherd_sealed_newest(&w->sealed), 1);
+    w->turn.now_ms += 20;
+    sherd_sealed_turn(&w->sealed, &w->turn);
+    assert_non_null(fake_call(w->engine, SHERD_SEAL));
+}
+
 static void an_overtaken_seal_is_not_taken_for_the_newer_map(void **state)
 {
     struct world *w = *state;
@@ -243,6 +259,7 @@ int main(void)
         CASE(reports_only_what_is_sealed),
         CASE(asks_again_when_no_answer_came),
         CASE(drops_what_the_service_refuses),
+        CASE(asks_again_after_a_while_when_the_service_has_no_memory),
         CASE(an_overtaken_seal_is_not_taken_for_the_newer_map),
         CASE(refuses_older_maps_and_other_clusters),
         CASE(live_waits_for_its_map),

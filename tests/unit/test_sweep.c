@@ -211,6 +211,23 @@ static void a_repair_waits_for_silent_holders(void **state)
     assert_int_equal(fake_op_count(w->engine), 1);
 }
 
+/* Being listed takes a key off the list, whether or not the page arrives. */
+static void a_lost_page_of_repairs_becomes_a_rescan(void **state)
+{
+    struct world *w = *state;
+
+    turn(w);
+    fake_answer(list_call(w, SHERD_LIST_UNDECIDED), NULL);
+    turn(w);
+    assert_int_equal(w->progress.rescan_asked[0], 0); /* listed again until it is decided */
+    fake_answer(list_call(w, SHERD_LIST_REPAIR), NULL);
+    turn(w);
+    assert_int_equal(w->progress.rescan_asked[0], UINT64_MAX);
+    w->progress.rescan_asked[0] = 0;
+    turn(w);
+    assert_int_equal(w->progress.rescan_asked[0], 0);
+}
+
 static void more_repairs_than_fit_become_a_rescan(void **state)
 {
     struct world *w = *state;
@@ -327,6 +344,7 @@ int main(void)
         CASE(a_repair_is_tried_until_it_succeeds),
         CASE(a_key_listed_while_it_is_repaired_is_repaired_again),
         CASE(a_repair_waits_for_silent_holders),
+        CASE(a_lost_page_of_repairs_becomes_a_rescan),
         CASE(more_repairs_than_fit_become_a_rescan),
         CASE(no_round_where_another_leads),
         CASE(no_round_while_an_older_epoch_is_open),
