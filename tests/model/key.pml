@@ -265,6 +265,7 @@ end:
 
 proctype keeper()
 {
+end_whole:
     d_step { WATCHED -> c_code { lose(); } };
 end:
     do
