@@ -12,7 +12,10 @@ static int epoch_of(int b) { return b <= B1 ? 1 : b <= B2 ? 2 : 3; }
 static int floor_of(int epoch) { return epoch <= 1 ? 0 : epoch == 2 ? B1 : B2; }
 static int voters(int epoch) { return epoch == 2 ? (1 << (NODES - 1)) - 1 : (1 << NODES) - 1; }
 /* Voters of x whose memory, as the map of `epoch` says, is the one that they voted with. */
-static int same(int epoch, int x) { return voters(x) & (epoch > 1 && x < 3 ? (1 << (NODES - 1)) - 1 : ~0); }
+static int same(int epoch, int x)
+{
+    return voters(x) & (epoch > 1 && x < 3 ? (1 << (NODES - 1)) - 1 : ~0);
+}
 #else
 static int epoch_of(int b) { return 1; }
 static int floor_of(int epoch) { return 0; }
@@ -215,7 +218,7 @@ static void on_prepare(int i, int b)
     late = 0;
 #endif
     if (!serves(i, epoch_of(b)) || late) goto refused; /* STALE, NACK(max) */
-    if (has(now.oneshot, b)) /* is_spare */
+    if (has(now.oneshot, b))                           /* is_spare */
         keep(i, now.ncom[i] | below(now.exp[b] + 1) | ~below(b));
     t = top(now.nhold[i]);
 #ifndef BREAK_no_expect
@@ -366,291 +369,7 @@ static void choose(struct op *o)
     if (how == COMPLETE) o->stl = b;
 }
 
-/* --- reader.c, finisher.c, writer.c, operation*.c: client c */
-
-static struct op *op(int c) { return &now.cl[c]; }
-
-static int can_read(int c, int i) { return !has(op(c)->heard, i) && serves(i, op(c)->ce); }
-
-static void read_from(int c, int i)
-{
-    struct op *o = op(c);
-
-    show(i);
-    fold(o, i);
-    o->low = max_of(o->low, top(now.nhold[i]));
-    if (count(o->heard & voters(o->ce)) >= r_of(o->ce)) choose(o);
-    settle();
-}
-
-static int may_reread(int c) { return op(c)->vd == POSSIBLE || op(c)->heard == holders(); }
-
-/* Nothing that could still be asked, and no time to ask again. */
-static int is_stuck(int c)
-{
-    struct op *o = op(c);
-
-    if (o->vd != WAIT || o->rereads > 0) return 0;
-    for (int i = 0; i < NODES; i++)
-        if (can_read(c, i)) return 0;
-    return 1;
-}
-
-static int can_promise(int c, int i)
-{
-    return !has(op(c)->heard, i) && may_promise(i, op(c)->b);
-}
-
-static void promise_of(int c, int i)
-{
-    struct op *o = op(c);
-
-#ifndef BREAK_forget_promise
-    now.nprom[i] = o->b;
-#endif
-    fold(o, i);
-    if (count(o->heard & voters(o->ce)) >= q_of(o->ce)) choose(o);
-    settle();
-}
-
-static int is_free(int c, int b)
-{
-    return b <= BALLOTS && !has(now.used, b) && b > op(c)->low && epoch_of(b) == op(c)->ce;
-}
-
-static int is_none_free(int c)
-{
-    for (int b = 1; b <= BALLOTS; b++)
-        if (is_free(c, b)) return 0;
-    return 1;
-}
-
-static void take(int c)
-{
-    struct op *o = op(c);
-
-    if (o->b == 0) return;
-    now.used |= 1 << o->b;
-    o->low = o->b;
-}
-
-static void return_version(int c)
-{
-    order(val(op(c)->version), op(c)->prior);
-    forget(op(c));
-    settle();
-}
-
-static void return_value(int c)
-{
-    op(c)->version = op(c)->seen ? now.ver[op(c)->seen] : 0;
-    return_version(c);
-}
-
-static void expect_it(int c)
-{
-    op(c)->expect = op(c)->seen ? now.ver[op(c)->seen] : 0;
-    forget(op(c));
-    settle();
-}
-
-static void send_prepare(struct op *o)
-{
-    now.pend[o->b] = holders();
-    now.lst |= 1 << o->b;
-    now.lsa |= 1 << o->b;
-    settle();
-}
-
-static void deaf(int c)
-{
-    struct op *o = op(c);
-
-    now.lst &= ~(1 << o->b);
-    now.lsa &= ~(1 << o->b);
-    now.acks[o->b] = now.dead[o->b] = 0;
-    settle();
-}
-
-static void send_commit(const struct op *o, int b)
-{
-    now.cpend[b] = holders();
-    now.cep[b] = o->ce;
-}
-
-static int need_of(const struct op *o) { return has(now.cond, o->b) ? f_of(o->ce) : q_of(o->ce); }
-
-static int is_complete(int c)
-{
-    return count(now.acks[op(c)->b] & counted(op(c)->ce)) >= need_of(op(c));
-}
-
-static int is_outvoted(int c)
-{
-    struct op *o = op(c);
-
-    return nv(o->ce) - count(now.dead[o->b] & voters(o->ce)) < need_of(o);
-}
-
-static void send_abort(int c, int outvoted)
-{
-    struct op *o = op(c);
-
-    now.apend[o->b] = holders() & ~now.dead[o->b];
-    now.lsa &= ~(1 << o->b);
-    now.acks[o->b] = 0;
-    if (outvoted) now.outv |= 1 << o->b;
-    settle();
-}
-
-static int is_proved_dead(int c)
-{
-#ifdef BREAK_dead_too_soon
-    int few = 2 * q_of(op(c)->ce) - nv(op(c)->ce);
-#else
-    int few = SHARDS;
-#endif
-    return count(holders() & ~now.dead[op(c)->b]) < few;
-}
-
-static void begin_write(int c, int conditional)
-{
-    struct op *o = op(c);
-
-    o->att = o->b;
-    o->pw = 0;
-    now.ver[o->b] = o->b;
-    now.bw[o->b] = o->prior;
-    if (o->kind != SET) {
-        now.iscas |= 1 << o->b;
-        now.exp[o->b] = o->expect;
-    }
-    if (conditional) now.cond |= 1 << o->b;
-    forget(o);
-    send_prepare(o);
-}
-
-static void written(int c)
-{
-    struct op *o = op(c);
-
-    order(o->att, o->prior);
-    o->att = 0;
-    send_commit(o, o->b);
-    deaf(c);
-}
-
-/* how: 0 proved dead, 1 without asking (a planted mistake), 2 buried by a Finish. */
-static void say_nothing_changed(int c, int how)
-{
-    struct op *o = op(c);
-
-    if (has(now.done, o->att)) now.bad = 3; /* it was seen already */
-    now.gone |= 1 << o->att;
-    now.bw[o->att] = 0;
-    o->att = 0;
-    if (how == 1) now.apend[o->b] = 0;
-    if (how != 2) deaf(c);
-    forget(o);
-    settle();
-}
-
-static void prepare_promise(int c)
-{
-    forget(op(c));
-    op(c)->low = max_of(op(c)->low, op(c)->att);
-    settle();
-}
-
-static void send_promise(int c, int for_write)
-{
-    op(c)->pw = for_write;
-    settle();
-}
-
-static int is_write_at(int c)
-{
-    return op(c)->pw && op(c)->att == 0 && op(c)->version == op(c)->expect;
-}
-
-static void on_promised(int c)
-{
-    struct op *o = op(c);
-
-    o->version = o->seen ? now.ver[o->seen] : 0;
-    if (is_write_at(c)) return;
-    o->pw = 0;
-    if (o->stl) send_commit(o, o->stl);
-    settle();
-}
-
-static int is_clean(int c)
-{
-    struct op *o = op(c);
-    int needs_burial = o->att != 0 && o->version != o->att && o->seen < o->att;
-
-#ifdef BREAK_no_burial
-    needs_burial = 0;
-#endif
-    return o->vd == COMPLETE && !o->abv && !needs_burial;
-}
-
-static void propose(int c)
-{
-    struct op *o = op(c);
-    int chosen = o->seen;
-
-    now.exp[o->b] = chosen;
-    now.oneshot |= 1 << o->b;
-    if (!o->version) {
-        o->version = o->b;
-        now.tomb |= 1 << o->b;
-    }
-    now.ver[o->b] = o->version;
-    forget(o);
-    o->seen = chosen;
-    send_prepare(o);
-}
-
-static void proposed(int c)
-{
-    send_commit(op(c), op(c)->b);
-    deaf(c);
-}
-
-static int is_passed_over(const struct op *o)
-{
-    return o->seen < o->att || o->version < o->att;
-}
-
-static int is_buried(int c)
-{
-    struct op *o = op(c);
-
-    return o->att != 0 && o->version != o->att && is_passed_over(o);
-}
-
-static int is_uncertain(int c)
-{
-    struct op *o = op(c);
-
-    return o->att != 0 && o->version != o->att && !is_passed_over(o);
-}
-
-static void finished_own(int c)
-{
-    order(op(c)->att, op(c)->prior);
-    op(c)->att = 0;
-    forget(op(c));
-    settle();
-}
-
-static void end(int c)
-{
-    memset(op(c), 0, sizeof(struct op));
-    now.running--;
-    settle();
-}
+#include "client.h"
 
 /* --- partition.c, seal.c, succession.c, server/pass.c */
 #ifdef WIPE
@@ -775,36 +494,36 @@ static void audit(void)
 #endif
 
 /* Guards. Spin takes a call in a c_expr for a side effect; none of these has one. */
-#define WHO (Pclient->me)
-#define IS_FREE_1 is_free(WHO, 1)
-#define IS_FREE_2 is_free(WHO, 2)
-#define IS_FREE_3 is_free(WHO, 3)
-#define IS_FREE_4 is_free(WHO, 4)
-#define IS_FREE_5 is_free(WHO, 5)
-#define IS_FREE_6 is_free(WHO, 6)
-#define IS_FREE_7 is_free(WHO, 7)
-#define IS_NONE_FREE is_none_free(WHO)
-#define IS_OUTVOTED is_outvoted(WHO)
-#define MAY_REREAD may_reread(WHO)
-#define IS_STUCK is_stuck(WHO)
-#define IS_COMPLETE is_complete(WHO)
+#define WHO            (Pclient->me)
+#define IS_FREE_1      is_free(WHO, 1)
+#define IS_FREE_2      is_free(WHO, 2)
+#define IS_FREE_3      is_free(WHO, 3)
+#define IS_FREE_4      is_free(WHO, 4)
+#define IS_FREE_5      is_free(WHO, 5)
+#define IS_FREE_6      is_free(WHO, 6)
+#define IS_FREE_7      is_free(WHO, 7)
+#define IS_NONE_FREE   is_none_free(WHO)
+#define IS_OUTVOTED    is_outvoted(WHO)
+#define MAY_REREAD     may_reread(WHO)
+#define IS_STUCK       is_stuck(WHO)
+#define IS_COMPLETE    is_complete(WHO)
 #define IS_PROVED_DEAD is_proved_dead(WHO)
-#define IS_BURIED is_buried(WHO)
-#define IS_UNCERTAIN is_uncertain(WHO)
-#define IS_WRITE_AT is_write_at(WHO)
-#define IS_CLEAN (!is_write_at(WHO) && is_clean(WHO))
-#define IS_DIRTY (!is_write_at(WHO) && !is_clean(WHO))
-#define CAN_READ_0 can_read(WHO, 0)
-#define CAN_PROMISE_0 can_promise(WHO, 0)
-#define CAN_LIST_0 can_list(0)
-#define CAN_READ_1 can_read(WHO, 1)
-#define CAN_PROMISE_1 can_promise(WHO, 1)
-#define CAN_LIST_1 can_list(1)
-#define CAN_READ_2 can_read(WHO, 2)
-#define CAN_PROMISE_2 can_promise(WHO, 2)
-#define CAN_LIST_2 can_list(2)
-#define CAN_READ_3 can_read(WHO, 3)
-#define CAN_PROMISE_3 can_promise(WHO, 3)
-#define CAN_LIST_3 can_list(3)
-#define CAN_BE_LIVE can_be_live()
-#define CAN_REBUILD can_rebuild()
+#define IS_BURIED      is_buried(WHO)
+#define IS_UNCERTAIN   is_uncertain(WHO)
+#define IS_WRITE_AT    is_write_at(WHO)
+#define IS_CLEAN       (!is_write_at(WHO) && is_clean(WHO))
+#define IS_DIRTY       (!is_write_at(WHO) && !is_clean(WHO))
+#define CAN_READ_0     can_read(WHO, 0)
+#define CAN_PROMISE_0  can_promise(WHO, 0)
+#define CAN_LIST_0     can_list(0)
+#define CAN_READ_1     can_read(WHO, 1)
+#define CAN_PROMISE_1  can_promise(WHO, 1)
+#define CAN_LIST_1     can_list(1)
+#define CAN_READ_2     can_read(WHO, 2)
+#define CAN_PROMISE_2  can_promise(WHO, 2)
+#define CAN_LIST_2     can_list(2)
+#define CAN_READ_3     can_read(WHO, 3)
+#define CAN_PROMISE_3  can_promise(WHO, 3)
+#define CAN_LIST_3     can_list(3)
+#define CAN_BE_LIVE    can_be_live()
+#define CAN_REBUILD    can_rebuild()

@@ -8,11 +8,11 @@
  *                   compare-and-set by PROMISE first, get
  *   TRIES           attempts of a set or a compare-and-set; ROUNDS: of a Finish; REREADS: of a get
  *   WIPE            node NODES-1 loses its state once, at any time
- *   AUDIT           in every state: whoever finishes now, with any q nodes, decides, and rightly
+ *   AUDIT           in every state: whoever finishes now, with any q nodes, decides rightly
  *   NOSYM           nodes keep their places (else states that differ in their order are one)
  *   BREAK_x         a planted mistake
  *
- * Sets of nodes and sets of ballots are bytes: bit i is node i, bit b is ballot b; ballot 0 is none.
+ * Sets of nodes and sets of ballots are bytes: bit i is node i, bit b ballot b; ballot 0 is none.
  * See README.md for what is abstracted. */
 
 #define CLIENTS (SETS + CASES + CASPS + GETS)
@@ -26,13 +26,13 @@
 #define CASP 3
 #define GET 4
 
-/* What a node keeps (record.h, partition.h). Bounds are 0 where the floor or an entry says as much. */
+/* What a node keeps (record.h, partition.h). Bounds are 0 where floor or entries imply them. */
 byte nprom[NODES], nref[NODES];            /* promised, refused */
-byte nhold[NODES], ncom[NODES], nshown[NODES]; /* entries; the committed; the undecided that a reader was told of */
+byte nhold[NODES], ncom[NODES], nshown[NODES]; /* entries; committed; undecided and shown */
 byte nep[NODES];                       /* epoch sealed into; 0: new memory, no map yet */
 
 /* What a ballot carries, the same to every node. */
-byte ver[BALLOTS + 1], exp[BALLOTS + 1];       /* version; expected version, or the ballot that a Finish chose */
+byte ver[BALLOTS + 1], exp[BALLOTS + 1]; /* version; what is expected, or a Finish chose */
 byte used, cond, oneshot, outv, tomb; /* sets of ballots; tomb: versions without a value */
 
 /* Messages on their way: bit i of x[b] is the one to node i. Nothing forces them to arrive. */
@@ -60,7 +60,7 @@ typedef op {        /* a client and its one operation */
     byte tries, rounds, rereads;
     byte pw;                        /* PROMISE for an own write: promise_write */
     byte version;                   /* that stands, after a Finish */
-    byte heard, fcom, fh[BALLOTS + 1];    /* answers: nodes; ballots seen committed; nodes that show b */
+    byte heard, fcom, fh[BALLOTS + 1]; /* answers: nodes; ballots seen committed; who shows b */
     byte vd, seen, stl, abv         /* what choose() says of them */
 }
 op cl[CLIENTS + 1];                 /* the last: the node that rebuilds */
@@ -131,7 +131,8 @@ reading: /* reader.c, operation_read.c */
     do
     EACH(READ_FROM)
     :: atomic { ME.vd == COMPLETE && ME.kind == GET -> DO(return_value(Pclient->me)); goto over }
-    :: atomic { ME.vd == COMPLETE && ME.kind != GET -> c_code { expect_it(Pclient->me); }; goto writing }
+    :: atomic { ME.vd == COMPLETE && ME.kind != GET ->
+            c_code { expect_it(Pclient->me); }; goto writing }
     :: atomic { ME.vd == POSSIBLE -> goto promising }
     :: d_step { ME.rereads > 0 && c_expr { MAY_REREAD } ->
             ME.rereads--; c_code { forget(&now.cl[Pclient->me]); } }
@@ -238,7 +239,9 @@ proctype node(byte me)
 end:
     do
     ARRIVE(1)
+#if BALLOTS >= 2
     ARRIVE(2)
+#endif
 #if BALLOTS >= 3
     ARRIVE(3)
 #endif

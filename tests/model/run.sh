@@ -51,10 +51,11 @@ flags() {
 # search NAME FLAGS...: leaves pan.out in the folder of that name. Exit code 1: it did not run.
 search() {
     rm -rf "${work:?}/$1"
-    mkdir -p "$work/$1" && cp key.pml key.h "$work/$1" && cd "$work/$1" || exit 2
+    mkdir -p "$work/$1" && cp key.pml key.h client.h "$work/$1" && cd "$work/$1" || exit 2
     shift
     for macro in TRIES ROUNDS REREADS; do
-        case " $* " in *" -D$macro="*) ;; *) set -- "$@" "-D$macro=$([ $macro = REREADS ] && echo 0 || echo 1)" ;; esac
+        case $macro in REREADS) default=0 ;; *) default=1 ;; esac
+        case " $* " in *" -D$macro="*) ;; *) set -- "$@" "-D$macro=$default" ;; esac
     done
     # shellcheck disable=SC2015 # the last command decides
     spin "$@" -a key.pml >spin.out 2>&1 &&
@@ -74,7 +75,8 @@ depth_of() { sed -n 's/.*depth reached \([0-9]*\),.*/\1/p' "$work/$1/pan.out" 2>
 # Spin saw every state: it ended by itself, and says nothing of a limit.
 is_whole() {
     [ -n "$(errors_of "$1")" ] &&
-        ! grep -qE 'not completed|max search depth|out of memory|too small|truncated' "$work/$1/pan.out"
+        ! grep -qE 'not completed|max search depth|out of memory|too small|truncated' \
+            "$work/$1/pan.out"
 }
 
 count() {
@@ -107,7 +109,8 @@ mistake() {
     shift
     # shellcheck disable=SC2046,SC2086 # lists of words
     search "$name" $(flags "$@") $breaks
-    if [ "$(errors_of "$name")" = 1 ] && grep -q 'assertion violated (bad==0)' "$work/$name/pan.out"; then
+    if [ "$(errors_of "$name")" = 1 ] &&
+        grep -q 'assertion violated (bad==0)' "$work/$name/pan.out"; then
         steps=$(grep -cE '^[0-9]+:[0-9]+:[0-9]+' "$work/$name/key.pml.trail")
         verdict="found, trail of $steps steps"
         count ok
