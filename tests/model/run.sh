@@ -135,6 +135,7 @@ if [ $long = yes ]; then
     config writers2+reader 1+2 2 2001 -DAUDIT
     config 2+1-writers2 2+1 2 2000 -DAUDIT
     config 2+1-writer+reader 2+1 2 1001 -DAUDIT
+    config 2+1-writer+cas 2+1 2 1100 -DAUDIT
     config 2+2-writer 2+2 2 1000 -DAUDIT
     config 2+2-writers2 2+2 2 2000 -DAUDIT
     config writer+reader+wipe-1 1+2 1 1001 -DAUDIT -DWIPE -DB1=1 -DB2=1
