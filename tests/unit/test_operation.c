@@ -98,6 +98,7 @@ static struct fixture {
     struct sherd_effects out;
     struct sherd_env env;
     struct sherd_hlc clock;
+    struct sherd_ballot prepared; /* by the PREPARE before */
     char trace[128], *at;
 } f;
 
@@ -161,6 +162,10 @@ static void record(void)
     for (uint8_t i = 0; i < f.out.count; i++) {
         const struct sherd_effect *e = &f.out.list[i];
         *f.at++ = e->kind == SHERD_EFFECT_SEND ? messages[e->message] : effects[e->kind];
+        if (e->kind != SHERD_EFFECT_SEND || e->message != SHERD_PREPARE) continue;
+        /* no two attempts share a ballot */
+        assert_true(sherd_ballot_compare(f.op.writer.ballot, f.prepared) > 0);
+        f.prepared = f.op.writer.ballot;
     }
 }
 
