@@ -50,6 +50,7 @@ static const struct row {
     {"a conditional one needs f",             1, "", "5e 5e .",             "P5"},
     {"... of which all are there",            1, "", "5e 5e 5e",            "C5"},
     {"... or one certainly is not",           1, "", "5e 5e -",             "C0+"},
+    {"... and may have been overtaken: wait", 1, "", "5e - . .",            "W"},
     {"a later one covers it",                 1, "", "5,7c 7c 5",           "C7"},
     {"a lost memory is unknown",              1, "vvl vvn", "5 - .",        "P5"},
     {"... also when all answer",              1, "vvl vvn vvv", "5 - -",    "P5"},
