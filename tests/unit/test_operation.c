@@ -6,7 +6,8 @@
  *   S  STALE to the PREPARE, s to the ABORT (or to a READ or PROMISE): of a newer epoch
  *   B  aborted  X  aborted, exposed    R  state           M  promised; both with =, what they hold
  *   e  encoded  d  decoded   x  corrupt   k  computed   c  refused   m  a newer map
- * Held: - nothing; 5 prepared, 5c committed, 5t a tombstone, 5l the marker of a loss; by commas.
+ * Held: - nothing; 5 prepared, 5c committed, 5t a tombstone, 5l the marker of a loss,
+ *   5x without an intact shard; by commas.
  *   A digit is the clock of ballot and version; 9 is the own attempt, 8 its own proposal.
  * Effects: p PREPARE  r READ  m PROMISE  c COMMIT  a ABORT  i INSERT  n ENCODE_NEW  o ENCODE_OLD
  *   d DECODE  k COMPUTE  f REFRESH  ! ANSWER  . DONE; a group for each event, - for none */
@@ -62,6 +63,8 @@ static const struct row {
      "np a - m co p c p c!.", SHERD_OK, 7},
     {"set: exposed, passed by a newer one", SHERD_GOAL_SET, "! N01 X2 t M01=10c",
      "np a - m c!.", SHERD_UNCERTAIN, 7},
+    {"set: exposed, found lost",       SHERD_GOAL_SET, "! N01 X2 t M012=5cx A01 t",
+     "np a - m p - c!.", SHERD_UNCERTAIN, 7},
     {"set: too much undecided there",  SHERD_GOAL_SET, "! U01 B2 t M01=5c t A012",
      "np a - m c p c!.", SHERD_OK, 7},
     {"set: no ACK in time",            SHERD_GOAL_SET, "! A0 z", "np - !.", SHERD_UNCERTAIN, 7},
@@ -146,6 +149,7 @@ static const char *parse_entry(const char *at, struct sherd_entry *e)
         if (*at == 'c') e->committed = true;
         if (*at == 't') e->meta.flags = SHERD_META_TOMBSTONE;
         if (*at == 'l') e->meta.flags = SHERD_META_LOST;
+        if (*at == 'x') e->has_shard = false;
     }
     if (e->meta.flags) e->has_shard = false;
     if (e->meta.flags) e->shard = (struct sherd_bytes){NULL, 0};
