@@ -2,7 +2,7 @@
  *
  * Events, separated by spaces; digits are the slots, in the order in which they answer:
  *   !  start    t  its timer is due    z  the deadline has passed    u  never sent    g  gone
- *   A  ack      N  nack(ballot 9)      V  nack(version)   F  nack(full)   U  nack(undecided)
+ *   A  ack      N  nack(ballot 1000)   V  nack(version)   F  nack(full)   U  nack(undecided)
  *   S  STALE to the PREPARE, s to the ABORT (or to a READ or PROMISE): of a newer epoch
  *   B  aborted  X  aborted, exposed    R  state           M  promised; both with =, what they hold
  *   e  encoded  d  decoded   x  corrupt   k  computed   c  refused   m  a newer map
@@ -102,6 +102,7 @@ static struct fixture {
     struct sherd_env env;
     struct sherd_hlc clock;
     struct sherd_ballot prepared; /* by the PREPARE before */
+    struct sherd_ballot max;      /* the highest that a NACK named */
     char trace[128], *at;
 } f;
 
@@ -156,6 +157,17 @@ static const char *parse_entry(const char *at, struct sherd_entry *e)
     return *at == ',' ? at + 1 : at;
 }
 
+/* No two attempts share a ballot, and each is above all that the one before was refused for. */
+static void check_ballot(uint8_t message)
+{
+    if (message == SHERD_PROMISE)
+        assert_true(sherd_ballot_compare(f.op.finisher.ballot, f.max) > 0);
+    if (message != SHERD_PREPARE) return;
+    assert_true(sherd_ballot_compare(f.op.writer.ballot, f.prepared) > 0);
+    assert_true(sherd_ballot_compare(f.op.writer.ballot, f.max) > 0);
+    f.prepared = f.op.writer.ballot;
+}
+
 static void record(void)
 {
     static const char effects[] = "?nodkf!."; /* by enum sherd_effect_kind */
@@ -166,10 +178,7 @@ static void record(void)
     for (uint8_t i = 0; i < f.out.count; i++) {
         const struct sherd_effect *e = &f.out.list[i];
         *f.at++ = e->kind == SHERD_EFFECT_SEND ? messages[e->message] : effects[e->kind];
-        if (e->kind != SHERD_EFFECT_SEND || e->message != SHERD_PREPARE) continue;
-        /* no two attempts share a ballot */
-        assert_true(sherd_ballot_compare(f.op.writer.ballot, f.prepared) > 0);
-        f.prepared = f.op.writer.ballot;
+        if (e->kind == SHERD_EFFECT_SEND) check_ballot(e->message);
     }
 }
 
@@ -215,6 +224,10 @@ static struct sherd_answer answer_of(char letter, uint8_t slot, const char *held
                              .flags = letter == 'X' ? SHERD_ANSWER_EXPOSED : 0,
                              .epoch = answers[which].kind == SHERD_STALE ? EPOCH + 1 : EPOCH};
 
+    if (a.kind == SHERD_NACK) {
+        f.max = (struct sherd_ballot){.clock = UINT64_C(1000) << 16, .client = 2, .epoch = EPOCH};
+        a.max = f.max;
+    }
     while (held && *held && *held != ' ' && *held != '-')
         held = parse_entry(held, &a.entries[a.entry_count++]);
     return a;
