@@ -158,22 +158,29 @@ static void *dealer(const char *endpoint)
 /* A store that refuses to keep, or to make durable, what it is given. */
 static struct sherd_store_ops ops_before, ops_now;
 static atomic_bool apply_fails, sync_fails;
+static bool dirty; /* the service's: something was kept, and not synced yet */
 
 static int failing_apply(struct sherd_store *s, const struct sherd_store_key *key,
                          const struct sherd_record *record, const struct sherd_change *change,
                          zmq_msg_t *frame)
 {
+    dirty = true;
     return apply_fails ? -ENOMEM : ops_before.apply(s, key, record, change, frame);
 }
 
-static int failing_sync(struct sherd_store *s) { return sync_fails ? -EIO : ops_before.sync(s); }
+static int failing_sync(struct sherd_store *s)
+{
+    if (dirty && sync_fails) return -EIO;
+    dirty = false;
+    return ops_before.sync(s);
+}
 
 static void watch_store(void)
 {
     ops_now = ops_before = *service->store->ops;
     ops_now.apply = failing_apply;
     ops_now.sync = failing_sync;
-    apply_fails = sync_fails = false;
+    apply_fails = sync_fails = dirty = false;
     service->store->ops = &ops_now;
 }
 
