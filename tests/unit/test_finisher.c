@@ -1,6 +1,7 @@
 /* One PROMISE round, as a table. Events, one word each; digits are slots:
  *   M promised; after = what they hold: - nothing, 5 prepared, 5c committed, 5x without a shard
- *   N nack (9)   S STALE of a newer epoch   L STALE of this one   g gone   t its timer is due */
+ *   N nack (9)   S STALE of a newer epoch   L STALE of this one   g gone   t its timer is due
+ *   e its timer, too early */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,6 +38,12 @@ static const struct row {
     {"nobody answers: again",              4, 6, "M0=5 t", "again"},
     {"not rebuildable, one silent: again", 4, 6, "M01234=5cx t", "again"},
     {"not rebuildable, all heard: lost",   4, 6, "M012345=5cx", "lost"},
+    {"a timer too early is none",          4, 6, "M0=5 e", "running"},
+    {"who holds no slot is not heard",     1, 3, "M5=5c M0=5 M1=-", "propose 5"},
+    {"... and may go",                     1, 3, "g345 N0", "running"},
+    {"who promised may go",                4, 6, "M01=5c g01 M234=5c", "clean 5"},
+    {"what comes after is ignored",        4, 6, "M01234=5c S5 t", "clean 5"},
+    {"... a lost connection, too",         4, 6, "S1 g2345 t", "stale"},
     {"replication: two of three",          1, 3, "M0=5 M1=-", "propose 5"},
 };
 /* clang-format on */
@@ -75,10 +82,8 @@ static void answer(const char *word, uint8_t slot)
 
 static void happen(const char *word)
 {
-    if (*word == 't') {
-        env.now_us = f.due_us;
-        sherd_finisher_timer(&f, &env);
-    }
+    if (*word == 't') env.now_us = f.due_us;
+    if (*word == 't' || *word == 'e') sherd_finisher_timer(&f, &env);
     for (const char *digit = word + 1; *digit >= '0' && *digit <= '5'; digit++) {
         uint8_t slot = (uint8_t)(*digit - '0');
         if (*word == 'g')

@@ -1,8 +1,9 @@
 /* One round of READs, as a table: what the slots answer, whom it asks, and how it ends.
  *   events: one word each. Digits are slots; after = what they hold: - nothing, 5 prepared,
  *     5c committed, with x without an intact shard, with m metadata only, by commas
- *     R answer   S STALE of a newer epoch   L STALE of the same   g gone   t its timer is due
- *     z half a second later
+ *     R answer   S STALE of a newer epoch   L STALE of the same   N nack   g gone
+ *     t its timer is due   e its timer, too early   h ten milliseconds later
+ *     z half a second later   w the same, and nobody looks at the clock
  *   asked: a group per event, - for nobody; slots that are asked for metadata only after a ~ */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -38,6 +39,17 @@ static const struct row {
     {"a broken shard: another one",       4, 6, VALUE, 63, "R0=5cx R123=5c R4=5c", "0123 - 45 -", "complete 5"},
     {"broken where it was said intact: not again", 1, 3, VALUE, 7, "R0=5cx R1=5cm R1=5cx R2=5c", "0~1 - 1 2 -", "complete 5"},
     {"intact, and never sent: not a third time", 1, 3, VALUE, 7, "R0=5cm R1=5cm R0=5cm R1=5cm R1=5cm R2=5c", "0~1 - 0 1 1 2 -", "complete 5"},
+    {"intact, and sent by nobody: read again", 1, 3, VALUE, 7, "R0=5cm R1=5cm R0=5cm R1=5cm R1=5cm R2=5cm R2=5cm", "0~1 - 0 1 1 2 2 -", "again"},
+    {"what is pending may be enough",     2, 4, VALUE, 15, "R0=5c t R2=5cm R1=5c", "01 - 2 - -", "complete 5"},
+    {"... or more than that",             2, 4, VALUE, 15, "R0=5c t t R3=5cm R1=5c", "01 - 2 3 - -", "complete 5"},
+    {"a NACK is no answer",               4, 6, VALUE, 63, "N0 R12345=5c", "0123 45 -", "complete 5"},
+    {"who was not asked is not heard",    4, 6, VALUE, 63, "R012=5c R5=5c", "0123 - -", "running"},
+    {"who was not asked may go",          1, 3, VALUE, 7,  "g2 R0=5 R1=- R1=-", "0~1 - - 2 -", "running"},
+    {"what comes after is ignored",       4, 6, VALUE, 63, "R0123=5c R0=6c S1", "0123 - - -", "complete 5"},
+    {"... a lost connection and the time, too", 4, 6, VALUE, 63, "S0 g1 t", "0123 - - -", "stale"},
+    {"a timer too early is none",         4, 6, VALUE, 63, "e", "0123 -", "running"},
+    {"possible: the silent have 10 ms",   1, 3, VALUE, 7,  "t t R0=5 R1=- h", "0~1 2 - - - -", "possible 5"},
+    {"all: the silent are not awaited for ever", 1, 3, VALUE | ALL, 7, "R0=5c w R1=5c", "0~12 - - -", "complete 5"},
     {"a newer epoch ends it",             4, 6, VALUE, 63, "S0", "0123 -", "stale"},
     {"a refusal of this one does not",    4, 6, VALUE, 63, "L0 R12345=5c", "0123 45 -", "complete 5"},
     {"in doubt, everybody is asked",      1, 3, VALUE, 7,  "R0=5 R1=- R2=5", "0~1 - 2 -", "complete 5"},
@@ -96,7 +108,9 @@ static const char *parse_entry(const char *word, struct sherd_entry *e)
 
 static void answer(const char *word, uint8_t slot)
 {
-    struct sherd_answer a = {.kind = *word == 'R' ? SHERD_STATE : SHERD_STALE,
+    struct sherd_answer a = {.kind = *word == 'R'   ? SHERD_STATE
+                                     : *word == 'N' ? SHERD_NACK
+                                                    : SHERD_STALE,
                              .epoch = *word == 'S' ? 2 : 1};
     const char *held = strchr(word, '=');
 
@@ -109,8 +123,9 @@ static void happen(const char *word)
 {
     out.count = 0;
     if (*word == 't' && r.due_us > env.now_us) env.now_us = r.due_us;
-    if (*word == 'z') env.now_us += 500000;
-    if (*word == 't' || *word == 'z') sherd_reader_timer(&r, &env, &out);
+    if (*word == 'h') env.now_us += 10000;
+    if (*word == 'z' || *word == 'w') env.now_us += 500000;
+    if (strchr("tehz", *word)) sherd_reader_timer(&r, &env, &out);
     for (const char *digit = word + 1; *digit >= '0' && *digit <= '5'; digit++) {
         uint8_t slot = (uint8_t)(*digit - '0');
         if (*word == 'g')
@@ -133,14 +148,12 @@ static const char *verdict(void)
     return text;
 }
 
-static void run_row(void **state)
+static void start(const struct row *row, uint32_t hedge_us)
 {
-    const struct row *row = *state;
-
     partition =
         (struct sherd_partition){.epoch = 1, .voters = sherd_slots_below(row->n), .open_count = 1};
     partition.open[0] = (struct sherd_epoch){.epoch = 1, .voters = partition.voters};
-    env = (struct sherd_env){.reachable = row->reachable, .hedge_us = 5000, .now_us = 1};
+    env = (struct sherd_env){.reachable = row->reachable, .hedge_us = hedge_us, .now_us = 1};
     memset(&r, 0, sizeof(r));
     r.partition = &partition;
     r.k = row->k;
@@ -150,6 +163,13 @@ static void run_row(void **state)
     out.count = 0;
     sherd_reader_start(&r, &env, &out);
     note_asked();
+}
+
+static void run_row(void **state)
+{
+    const struct row *row = *state;
+
+    start(row, 5000);
     for (const char *word = row->events; *word; word += strcspn(word, " ")) {
         word += *word == ' ';
         happen(word);
@@ -159,13 +179,26 @@ static void run_row(void **state)
     assert_string_equal(verdict(), row->verdict);
 }
 
+/* Where answers take longer than a round may, hedging does not prolong it. */
+static void a_long_hedge_ends_with_the_round(void **state)
+{
+    (void)state;
+    start(&rows[0], 900000);
+    assert_int_equal(r.due_us, 500001);
+    start(&rows[0], 300000);
+    assert_int_equal(r.due_us, 300001);
+    happen("t");
+    assert_int_equal(r.due_us, 500001);
+}
+
 int main(void)
 {
-    struct CMUnitTest tests[LEN(rows)] = {0};
+    struct CMUnitTest tests[LEN(rows) + 1] = {0};
 
     for (size_t i = 0; i < LEN(rows); i++)
         tests[i] = (struct CMUnitTest){.name = rows[i].name,
                                        .test_func = run_row,
                                        .initial_state = (void *)(uintptr_t)&rows[i]};
+    tests[LEN(rows)] = (struct CMUnitTest)cmocka_unit_test(a_long_hedge_ends_with_the_round);
     return cmocka_run_group_tests_name("reader", tests, NULL, NULL);
 }

@@ -1,8 +1,10 @@
 /* One attempt to write, as a table: what the slots answer, in order, and what the writer does.
  *   answers, one letter a slot in turn (0, 1 ... n-1, 0 ...):
- *     A ack  N nack  F nack(full)  S stale  B aborted  X aborted, exposed  U never sent
- *     G connection lost  - nothing      and, for no slot: T its timer is due  D much later
- *   effects: p PREPARE  c COMMIT  a ABORT, a group per event */
+ *     A ack  N nack  F nack(full)  K nack(clock)  S stale  B aborted  X aborted, exposed
+ *     n a nack to the PREPARE that comes late  U never sent  G connection lost
+ *     L is not reachable any more  - nothing
+ *     and, for no slot: T its timer is due  E its timer, too early  D much later  W nobody was sent
+ * it effects: p PREPARE  c COMMIT  a ABORT, a group per event */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -52,6 +54,19 @@ static const struct row {
     {"4+2 does not wait for it",           6, 4, true,  "AAAAAA",     "p......c",   "complete", 0},
     {"FULL of more than n-q is final",     6, 4, false, "FF--B",      "p..a.",      "dead", SHERD_REASON_FULL},
     {"... of one is not",                  6, 4, false, "NF--B",      "p..a.",      "dead", SHERD_REASON_BALLOT},
+    {"CLOCK of more than n-q is final",    6, 4, false, "KK--B",      "p..a.",      "dead", SHERD_REASON_CLOCK},
+    {"... of one is not",                  6, 4, false, "NK--B",      "p..a.",      "dead", SHERD_REASON_BALLOT},
+    {"nobody was sent it: dead at once",   6, 4, false, "W",          "p.",         "dead",     0},
+    {"a late NACK to the PREPARE is proof", 6, 4, false, "NNn",       "p..a.",      "dead",     0},
+    {"what is dead stays dead",            6, 4, false, "NN----X",    "p..a.",      "running",  0},
+    {"never sent, after the ABORT, is none", 6, 4, false, "NNU",      "p..a.",      "running",  0},
+    {"ABORTED without an ABORT says nothing", 6, 4, false, "BB",      "p..",        "running",  0},
+    {"STALE to the ABORT disproves nothing", 6, 4, false, "NN--SB",   "p..a..",     "dead",     0},
+    {"... but ends the waiting",           6, 4, false, "NN--SE",     "p..a..",     "exposed",  0},
+    {"a timer too early is none",          6, 4, false, "AAAAAE",     "p......",    "running",  0},
+    {"a STALE to the COMMIT is no answer", 3, 1, true,  "AAASSA",     "p...c...",   "running",  0},
+    {"... who is not reachable is not awaited", 3, 1, true, "AAALLA", "p...c...",   "complete", 0},
+    {"... and nobody for ever",            3, 1, true,  "AAAT",       "p...c.",     "complete", 0},
     {"one slot's NACKs count once",        6, 4, false, "N-----N-----N", "p...",    "running",  0},
 };
 /* clang-format on */
@@ -63,10 +78,11 @@ static struct sherd_answer answer_of(char c)
 {
     struct sherd_answer a = {.flags = SHERD_ANSWER_VOTE};
 
-    a.kind = strchr("A", c) ? SHERD_ACK : strchr("NF", c) ? SHERD_NACK : SHERD_ABORTED;
+    a.kind = strchr("A", c) ? SHERD_ACK : strchr("NFKn", c) ? SHERD_NACK : SHERD_ABORTED;
     if (c == 'S') a.kind = SHERD_STALE;
     if (c == 'S') a.reason = SHERD_REASON_EPOCH;
-    if (c == 'N') a.reason = SHERD_REASON_BALLOT;
+    if (c == 'K') a.reason = SHERD_REASON_CLOCK;
+    if (c == 'N' || c == 'n') a.reason = SHERD_REASON_BALLOT;
     if (c == 'F') a.reason = SHERD_REASON_FULL;
     if (c == 'X') a.flags |= SHERD_ANSWER_EXPOSED;
     return a;
@@ -85,6 +101,13 @@ static void feed(struct sherd_writer *w, char c, uint8_t slot)
         break;
     case 'U':
     case 'G': sherd_writer_gone(w, sherd_slot(slot), c == 'U', &env, &out); break;
+    case 'W': sherd_writer_gone(w, w->holders, true, &env, &out); break;
+    case 'E': sherd_writer_timer(w, &env, &out); break;
+    case 'L': env.reachable &= ~sherd_slot(slot); break;
+    case 'n':
+        a = answer_of(c);
+        sherd_writer_late(w, slot, &a);
+        break;
     default:
         a = answer_of(c);
         sherd_writer_answer(w, slot, &a, &env, &out);
