@@ -3,7 +3,7 @@
  *   5 5c    holds ballot 5, prepared or committed; 5x: without an intact shard; 5t: a tombstone;
  *           5e: conditional; 5g: expired; 7o: version 5 proposed again; 7r: and a RUN; joined by
  *           commas
- * A digit is the ballot's clock; its epoch is 1, or 2 after a prime: 5'
+ * A digit is the ballot's clock; its epoch is 1, or 2 after a prime: 5', or 0 after a z: 5z
  * Epochs: "" for one clean epoch of all slots; else a word for each open epoch: one letter a slot,
  * v voted with the memory it has now, l voted, and lost its memory since, n had no vote. */
 #include <setjmp.h>
@@ -55,6 +55,10 @@ static const struct row {
     {"a lost memory is unknown",              1, "vvl vvn", "5 - .",        "P5"},
     {"... also when all answer",              1, "vvl vvn vvv", "5 - -",    "P5"},
     {"not fresh: two of three forgot",        1, "vll vnn", "5c . .",       "L"},
+    {"... nor for one that may be possible",  1, "vll vnn", "5 . .",        "L"},
+    {"... nor for no value",                  1, "vll vnn", "- . .",        "L"},
+    {"of an epoch that is over: passed over", 1, "", "5z - .",              "C0+"},
+    {"of an epoch to come: wait",             1, "", "5' - .",              "W"},
     {"an old epoch still open must be heard", 4, "vvvvll vvvvnn", "5c 5c 5c 5c . .", "C5"},
     {"a newer epoch's ballot is higher",      1, "vvv vvv", "7 5' 5'",      "C5'"},
     {"only who voted in its epoch counts",    1, "vvn vvv", "5 . 5",        "P5"},
@@ -99,6 +103,7 @@ static const char *entry_of(const char *at, struct sherd_entry *e)
         if (*at == 'o' || *at == 'r') again = true;
         if (*at == 'r') e->meta.flags |= SHERD_META_RUN;
         if (*at == '\'') e->ballot.epoch = 2;
+        if (*at == 'z') e->ballot.epoch = 0;
         if (*at == 'c') e->committed = true;
         if (*at == 'x' || *at == 't') e->has_shard = false;
         if (*at == 't') e->meta.flags |= SHERD_META_TOMBSTONE;
@@ -193,6 +198,13 @@ static void an_overflow_is_never_no_value(void **state)
         e.version = e.ballot;
         sherd_answers_add(&a, 0, &e, 1);
     }
+    struct sherd_entry lowest = {
+        .ballot = {.clock = 1, .epoch = 1},
+          .committed = true
+    };
+    sherd_answers_add(&a, 0, &lowest, 1); /* lower than all that fit */
+    assert_int_equal(a.count, SHERD_SEEN_MAX);
+    assert_int_equal(a.seen[SHERD_SEEN_MAX - 1].ballot.clock, 12);
     sherd_answers_add(&a, 1, NULL, 0);
     sherd_answers_add(&a, 2, NULL, 0);
     sherd_choose(&p, 1, &a, WALL_MS, &choice);

@@ -5,7 +5,10 @@
  *   A  ack      N  nack(ballot 1000)   V  nack(version)   F  nack(full)   U  nack(undecided)
  *   S  STALE to the PREPARE, s to the ABORT (or to a READ or PROMISE): of a newer epoch
  *   B  aborted  X  aborted, exposed    R  state           M  promised; both with =, what they hold
+ *   K  nack(clock)   D  nack(different)   H  nack(ballot of a clock that is too far ahead)
  *   e  encoded  d  decoded   x  corrupt   k  computed   c  refused   m  a newer map
+ *   E  its timer, too early   w  the deadline passes, and nobody looks at the clock
+ *   L  the newest map says that the partition is lost
  * Held: - nothing; 5 prepared, 5c committed, 5t a tombstone, 5l the marker of a loss,
  *   5x without an intact shard; by commas.
  *   A digit is the clock of ballot and version; 9 is the own attempt, 8 its own proposal.
@@ -46,6 +49,16 @@ static const struct row {
     {"get: a newer epoch",             SHERD_GOAL_GET, "! s0 m R01=5c d", "r f r d !.", SHERD_OK, 7},
     {"get: corrupt three times",       SHERD_GOAL_GET, "! R01=5c x t R01=5c x t R01=5c x",
      "r d - r d - r d !.", SHERD_LOST, 7},
+    {"get: what comes twice or too early", SHERD_GOAL_GET, "! e d k m E R01=5c k d R2=5c d c",
+     "r - - - - - d - !. - - -", SHERD_OK, 7},
+    {"get: a wait is waited",          SHERD_GOAL_GET, "! R01=5c x E t R01=5c d", "r d - - r d !.", SHERD_OK, 7},
+    {"get: ... unless the map is newer", SHERD_GOAL_GET, "! s0 m R01=5c x m t R01=5c d", "r f r d - - r d !.", SHERD_OK, 7},
+    {"get: too few answer, read again", SHERD_GOAL_GET, "! R0=5 g12 t R01=5c d", "r - r r d !.", SHERD_OK, 7},
+    {"get: heard, and never decided",  SHERD_GOAL_GET, "! R0=5 R1=- g2 z", "r - r - !.", SHERD_TIMEOUT, 7},
+    {"get: possible, of a clock too far ahead", SHERD_GOAL_GET, "! R0=10 R1=- g2 t R0=10 R1=- g2",
+     "r - r - r - r !.", SHERD_CLOCK, 7},
+    {"get: a lost partition",          SHERD_GOAL_GET, "L ! t", "- f !.", SHERD_LOST, 7},
+    {"get: lost, as an old map says",  SHERD_GOAL_GET, "L ! m R01=5c d", "- f r d !.", SHERD_OK, 7},
     {"get: nobody answers",            SHERD_GOAL_GET, "! z", "r !.", SHERD_NO_QUORUM, 7},
 
     {"set: all ACK",                   SHERD_GOAL_SET, "! A012", "np c!.", SHERD_OK, 7},
@@ -67,6 +80,20 @@ static const struct row {
      "np a - m p - c!.", SHERD_UNCERTAIN, 7},
     {"set: too much undecided there",  SHERD_GOAL_SET, "! U01 B2 t M01=5c t A012",
      "np a - m c p c!.", SHERD_OK, 7},
+    {"set: the epoch moves on meanwhile", SHERD_GOAL_SET, "! N01 X2 t s0 m M01=9", "np a - m f m c!.", SHERD_OK, 7},
+    {"set: exposed, and nobody promises", SHERD_GOAL_SET, "! N01 X2 t t t M01=9", "np a - m - m c!.", SHERD_OK, 7},
+    {"set: exposed, then lost",        SHERD_GOAL_SET, "! N01 X2 L t t", "np a - - f !.", SHERD_UNCERTAIN, 7},
+    {"set: a lost partition",          SHERD_GOAL_SET, "L ! t", "- f !.", SHERD_LOST, 7},
+    {"set: exposed, of a clock too far ahead", SHERD_GOAL_SET, "! H01 X2 t", "np a - !.", SHERD_UNCERTAIN, 7},
+    {"set: promises of one, too",      SHERD_GOAL_SET, "! N01 X2 t H01", "np a - m !.", SHERD_UNCERTAIN, 7},
+    {"set: refused for such a clock",  SHERD_GOAL_SET, "! H01 B2", "np a !.", SHERD_CLOCK, 7},
+    {"set: the own clock is wrong",    SHERD_GOAL_SET, "! K01 B2", "np a !.", SHERD_CLOCK, 7},
+    {"set: another value of this ballot", SHERD_GOAL_SET, "! D01 B2", "np a !.", SHERD_BAD_ARGUMENT, 7},
+    {"set: begun too late",            SHERD_GOAL_SET, "w !", "- !.", SHERD_NO_QUORUM, 7},
+    {"set: q ACKs in time",            SHERD_GOAL_SET, "! A01 z", "np - !.", SHERD_OK, 7},
+    {"set: exposed, what stands corrupt", SHERD_GOAL_SET, "! N01 X2 t M0=- M1=9,9 x t M01=9", "np a - m - o - m c!.", SHERD_OK, 7},
+    {"... three times",                SHERD_GOAL_SET, "! N01 X2 t M0=- M1=9,9 x t M0=- M1=9,9 x t M0=- M1=9,9 x",
+     "np a - m - o - m - o - m - o !.", SHERD_UNCERTAIN, 7},
     {"set: refused, and others' undecided corrupt", SHERD_GOAL_SET, "! U01 B2 t M0=5 M1=- x t M01=5c t A012",
      "np a - m - o - m c p c!.", SHERD_OK, 7},
     {"set: no ACK in time",            SHERD_GOAL_SET, "! A0 z", "np - !.", SHERD_UNCERTAIN, 7},
@@ -79,9 +106,26 @@ static const struct row {
      "r k m np c!.", SHERD_OK, 3},
     {"update: ... overtaken meanwhile", SHERD_GOAL_UPDATE, "! R01=5c k M01=6c t R01=6c",
      "r k m c r k", SHERD_OUTCOME_COUNT, 3},
+    {"update: refused by what no read shows", SHERD_GOAL_UPDATE, "! R01=5c k V0 B12 t R0=5c,6 R1=5c R2=5c",
+     "r k np a - r - r m", SHERD_OUTCOME_COUNT, 7},
+    {"update: a newer epoch",          SHERD_GOAL_UPDATE, "! R01=5c k S01 S2 m R01=6c", "r k np a f r k", SHERD_OUTCOME_COUNT, 7},
+    {"update: exposed, buried, read again", SHERD_GOAL_UPDATE, "! R01=5c k N01 X2 t M01=5c e A012 t R01=5c",
+     "r k np a - m co p c r k", SHERD_OUTCOME_COUNT, 7},
     {"update: of a lost value",        SHERD_GOAL_UPDATE, "! R01=5lc", "r !.", SHERD_LOST, 7},
 
     {"finish: complete: COMMIT",       SHERD_GOAL_FINISH, "! R012=5", "r c!.", SHERD_OK, 7},
+    {"finish: no value",               SHERD_GOAL_FINISH, "! R012=-", "r !.", SHERD_OK, 7},
+    {"finish: possible, at once",      SHERD_GOAL_FINISH, "! R0=5 R1=- g2", "r - - m", SHERD_OUTCOME_COUNT, 7},
+    {"finish: proposes until it is through", SHERD_GOAL_FINISH, "! R01=5c R2=5c,6 M01=5c e N01 B2 t M01=5c e S01 g2 B2 m",
+     "r - m co p a - m co p a - f m", SHERD_OUTCOME_COUNT, 7},
+    {"finish: promises of a clock too far ahead", SHERD_GOAL_FINISH, "! R0=5 R1=- g2 H01", "r - - m !.", SHERD_CLOCK, 7},
+    {"finish: no room for a tombstone's", SHERD_GOAL_FINISH,
+     "! R0=5tc,6 R1=5tc R2=- M0=5tc,6 M1=5tc e U01 B2 t M0=5tc,6 M2=- A2 t M01=5tc A012",
+     "r - - m - co p a - m - i - m cp c!.", SHERD_OK, 7},
+    {"finish: refused, but there is room", SHERD_GOAL_FINISH,
+     "! R0=5c,6 R1=5c R2=- M0=5c,6 M1=5c e N01 B2 t M0=5c,6 M2=-", "r - - m - co p a - m - co", SHERD_OUTCOME_COUNT, 7},
+    {"finish: no room, and nothing at hand", SHERD_GOAL_FINISH,
+     "! R0=5c,6 R1=5c R2=- M0=5c,6 M1=5c e U01 B2 t M0=5cx,6 M2=-", "r - - m - co p a - m - co", SHERD_OUTCOME_COUNT, 7},
     {"finish: buries what it met, also unheard",  SHERD_GOAL_FINISH, "! R01=5c R2=5c,6 M01=5c e A012",
      "r - m co p c!.", SHERD_OK, 7},
     {"finish: something above",        SHERD_GOAL_FINISH, "! R01=5c R2=5c,6 M0=5c M2=5c,6 e A012",
@@ -93,6 +137,13 @@ static const struct row {
     {"repair: one lacks it",           SHERD_GOAL_REPAIR, "! R01=5c R2=- e A2", "r - o i !.", SHERD_OK, 7},
     {"repair: a COMMIT must be known to arrive", SHERD_GOAL_REPAIR, "! R0=5c R12=5 e A1 A2",
      "r - o i - !.", SHERD_OK, 7},
+    {"repair: no value",               SHERD_GOAL_REPAIR, "! R012=-", "r !.", SHERD_OK, 7},
+    {"repair: possible, read once more, then finished", SHERD_GOAL_REPAIR, "! R0=5 R1=- g2 t R0=5 R1=- g2",
+     "r - - - r - - m", SHERD_OUTCOME_COUNT, 7},
+    {"repair: who lacks it refuses",   SHERD_GOAL_REPAIR, "! R01=5c R2=- e N2", "r - o i !.", SHERD_NO_QUORUM, 7},
+    {"repair: ... is lost",            SHERD_GOAL_REPAIR, "! R01=5c R2=- g2 e g2", "r - o - i !.", SHERD_NO_QUORUM, 7},
+    {"repair: ... says nothing",       SHERD_GOAL_REPAIR, "! R01=5c R2=- e t", "r - o i !.", SHERD_NO_QUORUM, 7},
+    {"repair: nothing but a silent holder", SHERD_GOAL_REPAIR, "! R01=5c g2", "r - !.", SHERD_NO_QUORUM, 7},
     {"repair: a silent holder",        SHERD_GOAL_REPAIR, "! R0=5c g1 R2=- e A2", "r - - o i !.", SHERD_NO_QUORUM, 7},
     {"repair: a tombstone",            SHERD_GOAL_REPAIR, "! R01=5tc R2=- A2", "r - i !.", SHERD_OK, 7},
 };
@@ -193,8 +244,8 @@ static void step(struct sherd_event event)
 
 static uint16_t round_of(char letter)
 {
-    bool to_prepare =
-        strchr("NVFUS", letter) || (letter == 'A' && f.op.writer.state < SHERD_WRITER_COMMITTING);
+    bool to_prepare = strchr("NVFUSKDH", letter) ||
+                      (letter == 'A' && f.op.writer.state < SHERD_WRITER_COMMITTING);
     bool writes = f.op.phase == SHERD_PHASE_WRITING || f.op.phase == SHERD_PHASE_PROPOSING;
 
     return writes && to_prepare ? f.op.prepare_round : f.op.round;
@@ -202,7 +253,7 @@ static uint16_t round_of(char letter)
 
 static struct sherd_answer answer_of(char letter, uint8_t slot, const char *held)
 {
-    static const char letters[] = "ANVFUSsBXRM";
+    static const char letters[] = "ANVFUSsBXRMKDH";
     static const struct {
         uint8_t kind, reason;
     } answers[] = {
@@ -216,7 +267,10 @@ static struct sherd_answer answer_of(char letter, uint8_t slot, const char *held
         {SHERD_ABORTED,  0                     },
         {SHERD_ABORTED,  0                     },
         {SHERD_STATE,    0                     },
-        {SHERD_PROMISED, 0                     }
+        {SHERD_PROMISED, 0                     },
+        {SHERD_NACK,     SHERD_REASON_CLOCK    },
+        {SHERD_NACK,     SHERD_REASON_DIFFERENT},
+        {SHERD_NACK,     SHERD_REASON_BALLOT   }
     };
     size_t which = (size_t)(strchr(letters, letter) - letters);
     struct sherd_answer a = {.kind = answers[which].kind,
@@ -228,6 +282,7 @@ static struct sherd_answer answer_of(char letter, uint8_t slot, const char *held
 
     if (a.kind == SHERD_NACK) {
         f.max = (struct sherd_ballot){.clock = UINT64_C(1000) << 16, .client = 2, .epoch = EPOCH};
+        if (letter == 'H') f.max.clock *= 100;
         a.max = f.max;
     }
     while (held && *held && *held != ' ' && *held != '-')
@@ -262,11 +317,21 @@ static void wake(void)
     step((struct sherd_event){.kind = SHERD_EVENT_TIMER});
 }
 
+static void lose_partition(void)
+{
+    struct sherd_map *map = (struct sherd_map *)(void *)memory[0];
+
+    map->partitions[0].lost = true;
+}
+
 static void happen(const char *word)
 {
     switch (*word) {
     case '!': step((struct sherd_event){.kind = SHERD_EVENT_START}); break;
     case 't': wake(); break;
+    case 'E': step((struct sherd_event){.kind = SHERD_EVENT_TIMER}); break;
+    case 'L': lose_partition(); break;
+    case 'w': f.env.now_us = DEADLINE_US + 1; break;
     case 'z':
         f.env.now_us = DEADLINE_US;
         step((struct sherd_event){.kind = SHERD_EVENT_TIMER});
