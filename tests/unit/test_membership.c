@@ -135,6 +135,8 @@ static struct row {
     {"room is kept for the losses that may follow", 2, 4, 6, 1,
      "x2 +30000 ! b2!r2! x2+30000!b2!r2! x2+30000!b2!r2! x2+30000! =VV.VVV11"
      "b2 - w3 ! =VV.LVV12 w4 ! =VV...V13 w5 P =VV...?13lost"},
+    {"... for eight at most, however many slots", 1, 11, 12, 1,
+     "x2 +30000 ! b2!r2! x2+30000! b2 P =VVLVVVVVVVVV6"},
     {"after which the scan makes room again", 2, 4, 6, 1,
      "x2 +30000 ! b2!r2! x2+30000!b2!r2! x2+30000!b2!r2! x2+30000! b2 w3 ! w4 ! =VV...V13"
      "c0 P =VV...V1 P =VVLLLV2"},
@@ -493,6 +495,29 @@ static void test_no_first_map_until_all_are_heard(void **state)
     world_fini(&w);
 }
 
+/* Nodes of weight 0 carry no slots: the others must be enough. */
+static void test_weight_0_holds_nothing(void **state)
+{
+    struct sherd_membership_config config = {
+        .vacate_after_ms = VACATE_MS, .cluster = CLUSTER, .init = true};
+
+    (void)state;
+    for (uint16_t nodes = 6; nodes <= 7; nodes++) {
+        const struct row row = {"", 4, 2, nodes, 1, ""};
+        struct world w = {.row = &row, .map = map_new(&row), .next = map_new(&row)};
+
+        w.map->nodes[3].weight = 0;
+        sherd_membership_init(&w.m, &config, w.map, w.next);
+        for (uint16_t i = 0; i < nodes; i++) /* time 0 is a time like any other */
+            assert_true(hear(&w, i, i + 1u, 0, 0) && w.m.members[i].heard_ms != 0);
+        assert_int_equal(sherd_membership_step(&w.m, w.now_ms),
+                         nodes == 6 ? 0 : SHERD_MEMBERSHIP_PUBLISH);
+        for (uint8_t slot = 0; nodes == 7 && slot < 6; slot++)
+            assert_int_not_equal(w.next->partitions[0].node[slot], 3);
+        world_fini(&w);
+    }
+}
+
 static void test_changed_nodes_are_published(void **state)
 {
     const struct row row = {"", 4, 2, 6, 1, ""};
@@ -512,15 +537,16 @@ static void test_changed_nodes_are_published(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[LEN(rows) + 4] = {
+    struct CMUnitTest tests[LEN(rows) + 5] = {
         cmocka_unit_test(test_first_map_is_balanced),
         cmocka_unit_test(test_reports_that_do_not_fit),
         cmocka_unit_test(test_no_first_map_until_all_are_heard),
+        cmocka_unit_test(test_weight_0_holds_nothing),
         cmocka_unit_test(test_changed_nodes_are_published),
     };
 
     for (size_t i = 0; i < LEN(rows); i++)
-        tests[i + 4] = (struct CMUnitTest){
+        tests[i + 5] = (struct CMUnitTest){
             .name = rows[i].name, .test_func = run_row, .initial_state = &rows[i]};
     return cmocka_run_group_tests_name("membership", tests, NULL, NULL);
 }

@@ -270,21 +270,36 @@ static void test_marks_follow_every_map(void **state)
     assert_int_equal(sherd_partitions_check(&f->all, 1, 1, SLOT), SHERD_REASON_LOST);
 }
 
+/* A map that knows fewer nodes: this one is not among them. */
+static void test_a_map_without_this_node(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(seal(f, 100), 0);
+    next_map(f);
+    f->map->node_count = ME;
+    assert_int_equal(seal(f, 200), 0);
+    assert_int_equal(f->drop[0] & 1, 1);
+    assert_int_equal(f->states[0].incarnation, 0);
+    assert_false(f->states[0].voter);
+}
+
 #define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {
-    struct CMUnitTest tests[LEN(changes) + 6] = {
+    struct CMUnitTest tests[LEN(changes) + 7] = {
         WITH_FIXTURE(test_first_map),
         WITH_FIXTURE(test_who_is_turned_away),
         WITH_FIXTURE(test_a_seal_shuts_the_old_epoch),
         WITH_FIXTURE(test_live_is_not_believed_ahead),
         WITH_FIXTURE(test_maps_refused),
         WITH_FIXTURE(test_marks_follow_every_map),
+        WITH_FIXTURE(test_a_map_without_this_node),
     };
 
     for (size_t i = 0; i < LEN(changes); i++)
-        tests[i + 6] = (struct CMUnitTest){
+        tests[i + 7] = (struct CMUnitTest){
             .name = changes[i].name, .test_func = test_change, .initial_state = &changes[i]};
     return cmocka_run_group_tests_name("partition", tests, NULL, NULL);
 }

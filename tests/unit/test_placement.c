@@ -197,6 +197,21 @@ static void test_replace_keeps_zones_apart(void **state)
     }
 }
 
+/* A zone is its whole name. */
+static void test_zones_that_begin_alike(void **state)
+{
+    struct cluster c = cluster_of(3, "1", "");
+    uint16_t taken[] = {0, SHERD_NO_NODE};
+
+    (void)state;
+    strcpy(c.nodes[0].zone, "rack1");
+    strcpy(c.nodes[1].zone, "rack12");
+    strcpy(c.nodes[2].zone, "rack1");
+    for (unsigned p = 0; p < PARTITIONS; p++)
+        assert_int_equal(sherd_placement_replace(c.nodes, c.count, c.usable, (uint16_t)p, 2, taken),
+                         1);
+}
+
 /* Every machine computes the same: these were computed once, and may never change. */
 static void test_known_answers(void **state)
 {
@@ -213,15 +228,16 @@ static void test_known_answers(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[LEN(shares) + LEN(zoned) + 6] = {
+    struct CMUnitTest tests[LEN(shares) + LEN(zoned) + 7] = {
         cmocka_unit_test(test_slots_have_distinct_nodes),
         cmocka_unit_test(test_too_few_nodes),
         cmocka_unit_test(test_a_node_leaves),
         cmocka_unit_test(test_replace),
         cmocka_unit_test(test_replace_keeps_zones_apart),
+        cmocka_unit_test(test_zones_that_begin_alike),
         cmocka_unit_test(test_known_answers),
     };
-    size_t count = 6;
+    size_t count = 7;
 
     for (size_t i = 0; i < LEN(shares); i++)
         tests[count++] = (struct CMUnitTest){

@@ -191,6 +191,69 @@ static void entries_end_at_their_limit(void **state)
     assert_int_equal(wire_read_all(m.frames, 1), BAD);
 }
 
+static void a_message_must_fit(void **state)
+{
+    uint8_t bytes[SHERD_ENVELOPE_BYTES];
+    struct sherd_envelope e = {.type = SHERD_REQUESTS};
+    struct sherd_writer_buffer out = {.data = bytes, .capacity = sizeof(bytes) - 1};
+    struct wire_message m = plain_record(SHERD_PING);
+    struct sherd_wire_reader in;
+
+    (void)state;
+    assert_int_equal(sherd_wire_put_envelope(&out, &e), -ENOBUFS);
+    assert_int_equal(out.size, 0);
+    out.capacity++;
+    assert_int_equal(sherd_wire_put_envelope(&out, &e), 0);
+    m.frames[0].size = SHERD_MESSAGE_BYTES_MAX; /* it has not so many: only their number counts */
+    assert_int_equal(sherd_wire_open(&in, m.frames, 1, &e), 0);
+    m.frames[0].size++;
+    assert_int_equal(sherd_wire_open(&in, m.frames, 1, &e), -EBADMSG);
+}
+
+static void answers_are_no_requests(void **state)
+{
+    struct wire_message m = plain_record(SHERD_ACK);
+    struct sherd_wire_reader in = {0};
+    struct sherd_request r;
+    struct sherd_answer a;
+
+    (void)state;
+    wire_open(&in, &m);
+    assert_int_equal(sherd_wire_next_request(&in, &r), -EBADMSG);
+    assert_int_equal(sherd_wire_next_answer(&in, &a), 0);
+    m = plain_record(SHERD_PING);
+    wire_open(&in, &m);
+    assert_int_equal(sherd_wire_next_answer(&in, &a), -EBADMSG);
+    assert_int_equal(sherd_wire_next_request(&in, &r), 0);
+    wire_begin(&m, SHERD_ANSWERS, 0); /* also where there are none */
+    wire_open(&in, &m);
+    assert_int_equal(sherd_wire_next_request(&in, &r), -EBADMSG);
+    assert_int_equal(sherd_wire_next_answer(&in, &a), -ENODATA);
+}
+
+static void items_of_a_page_end_with_it(void **state)
+{
+    uint8_t bytes[64];
+    struct sherd_writer_buffer out = {.data = bytes};
+    struct sherd_bytes key = {"k", 1}, page = {bytes, 0};
+    struct sherd_entry entries[SHERD_ENTRIES_MAX];
+    uint8_t count = 9;
+    size_t at = 0;
+
+    (void)state;
+    out.capacity = sherd_wire_item_bytes(key, NULL, 0) - 1;
+    assert_int_equal(sherd_wire_put_item(&out, key, NULL, 0), -ENOBUFS);
+    assert_int_equal(out.size, 0);
+    out.capacity++;
+    assert_int_equal(sherd_wire_put_item(&out, key, NULL, 0), 0);
+    page.size = out.size;
+    assert_int_equal(sherd_wire_next_item(page, &at, &key, entries, &count), 0);
+    assert_int_equal(count, 0);
+    assert_int_equal(sherd_wire_next_item(page, &at, &key, entries, &count), -ENODATA);
+    page.size--; /* the reader stands beyond a page that is shorter than it was */
+    assert_int_equal(sherd_wire_next_item(page, &at, &key, entries, &count), -EBADMSG);
+}
+
 /* One encoding of every record: a version that is the ballot is left out. */
 static void a_version_is_said_once(void **state)
 {
@@ -262,6 +325,9 @@ int main(void)
         cmocka_unit_test_setup(frames_stand_in_the_order_of_records, wire_start_over),
         cmocka_unit_test_setup(sizes_end_at_their_limits, wire_start_over),
         cmocka_unit_test_setup(entries_end_at_their_limit, wire_start_over),
+        cmocka_unit_test_setup(a_message_must_fit, wire_start_over),
+        cmocka_unit_test_setup(answers_are_no_requests, wire_start_over),
+        cmocka_unit_test_setup(items_of_a_page_end_with_it, wire_start_over),
         cmocka_unit_test_setup(a_version_is_said_once, wire_start_over),
         cmocka_unit_test_setup(bytes_are_as_documented, wire_start_over),
     };
