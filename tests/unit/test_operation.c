@@ -5,15 +5,14 @@
  *   A  ack      N  nack(ballot 1000)   V  nack(version)   F  nack(full)   U  nack(undecided)
  *   S  STALE to the PREPARE, s to the ABORT (or to a READ or PROMISE): of a newer epoch
  *   B  aborted  X  aborted, exposed    R  state           M  promised; both with =, what they hold
- *   K  nack(clock)   D  nack(different)   H  nack(ballot of a clock that is too far ahead)
- *   e  encoded  d  decoded   x  corrupt   k  computed   c  refused   m  a newer map
- *   E  its timer, too early   w  the deadline passes, and nobody looks at the clock
- *   L  the newest map says that the partition is lost
- * Held: - nothing; 5 prepared, 5c committed, 5t a tombstone, 5l the marker of a loss,
- *   5x without an intact shard; by commas.
- *   A digit is the clock of ballot and version; 9 is the own attempt, 8 its own proposal.
- * Effects: p PREPARE  r READ  m PROMISE  c COMMIT  a ABORT  i INSERT  n ENCODE_NEW  o ENCODE_OLD
- *   d DECODE  k COMPUTE  f REFRESH  ! ANSWER  . DONE; a group for each event, - for none */
+ *   K  nack(clock)   D  nack(different)   Y  nack(bad)   H  nack(ballot of a clock that is too far
+ * ahead) e  encoded  d  decoded   x  corrupt   k  computed   c  refused   m  a newer map E  its
+ * timer, too early   w  the deadline passes, and nobody looks at the clock L  the newest map says
+ * that the partition is lost    a  all nodes are reachable Held: - nothing; 5 prepared, 5c
+ * committed, 5t a tombstone, 5l the marker of a loss, 5x without an intact shard; by commas. A
+ * digit is the clock of ballot and version; 9 is the own attempt, 8 its own proposal. Effects: p
+ * PREPARE  r READ  m PROMISE  c COMMIT  a ABORT  i INSERT  n ENCODE_NEW  o ENCODE_OLD d DECODE  k
+ * COMPUTE  f REFRESH  ! ANSWER  . DONE; a group for each event, - for none */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -89,6 +88,7 @@ static const struct row {
     {"set: refused for such a clock",  SHERD_GOAL_SET, "! H01 B2", "np a !.", SHERD_CLOCK, 7},
     {"set: the own clock is wrong",    SHERD_GOAL_SET, "! K01 B2", "np a !.", SHERD_CLOCK, 7},
     {"set: another value of this ballot", SHERD_GOAL_SET, "! D01 B2", "np a !.", SHERD_BAD_ARGUMENT, 7},
+    {"set: what no node takes",        SHERD_GOAL_SET, "! Y01 B2", "np a !.", SHERD_BAD_ARGUMENT, 7},
     {"set: begun too late",            SHERD_GOAL_SET, "w !", "- !.", SHERD_NO_QUORUM, 7},
     {"set: q ACKs in time",            SHERD_GOAL_SET, "! A01 z", "np - !.", SHERD_OK, 7},
     {"set: exposed, what stands corrupt", SHERD_GOAL_SET, "! N01 X2 t M0=- M1=9,9 x t M01=9", "np a - m - o - m c!.", SHERD_OK, 7},
@@ -111,6 +111,9 @@ static const struct row {
     {"update: a newer epoch",          SHERD_GOAL_UPDATE, "! R01=5c k S01 S2 m R01=6c", "r k np a f r k", SHERD_OUTCOME_COUNT, 7},
     {"update: exposed, buried, read again", SHERD_GOAL_UPDATE, "! R01=5c k N01 X2 t M01=5c e A012 t R01=5c",
      "r k np a - m co p c r k", SHERD_OUTCOME_COUNT, 7},
+    {"update: promised, then lost, then exposed", SHERD_GOAL_UPDATE,
+     "! R01=5c k M012=5cx A01 t R01=6c a k N01 X2 t M01=6c",
+     "r k m p c r k - np a - m co", SHERD_OUTCOME_COUNT, 3},
     {"update: of a lost value",        SHERD_GOAL_UPDATE, "! R01=5lc", "r !.", SHERD_LOST, 7},
 
     {"finish: complete: COMMIT",       SHERD_GOAL_FINISH, "! R012=5", "r c!.", SHERD_OK, 7},
@@ -244,7 +247,7 @@ static void step(struct sherd_event event)
 
 static uint16_t round_of(char letter)
 {
-    bool to_prepare = strchr("NVFUSKDH", letter) ||
+    bool to_prepare = strchr("NVFUSKDHY", letter) ||
                       (letter == 'A' && f.op.writer.state < SHERD_WRITER_COMMITTING);
     bool writes = f.op.phase == SHERD_PHASE_WRITING || f.op.phase == SHERD_PHASE_PROPOSING;
 
@@ -253,7 +256,7 @@ static uint16_t round_of(char letter)
 
 static struct sherd_answer answer_of(char letter, uint8_t slot, const char *held)
 {
-    static const char letters[] = "ANVFUSsBXRMKDH";
+    static const char letters[] = "ANVFUSsBXRMKDHY";
     static const struct {
         uint8_t kind, reason;
     } answers[] = {
@@ -270,7 +273,8 @@ static struct sherd_answer answer_of(char letter, uint8_t slot, const char *held
         {SHERD_PROMISED, 0                     },
         {SHERD_NACK,     SHERD_REASON_CLOCK    },
         {SHERD_NACK,     SHERD_REASON_DIFFERENT},
-        {SHERD_NACK,     SHERD_REASON_BALLOT   }
+        {SHERD_NACK,     SHERD_REASON_BALLOT   },
+        {SHERD_NACK,     SHERD_REASON_BAD      }
     };
     size_t which = (size_t)(strchr(letters, letter) - letters);
     struct sherd_answer a = {.kind = answers[which].kind,
@@ -331,6 +335,7 @@ static void happen(const char *word)
     case 't': wake(); break;
     case 'E': step((struct sherd_event){.kind = SHERD_EVENT_TIMER}); break;
     case 'L': lose_partition(); break;
+    case 'a': f.env.reachable = 7; break;
     case 'w': f.env.now_us = DEADLINE_US + 1; break;
     case 'z':
         f.env.now_us = DEADLINE_US;
@@ -353,26 +358,31 @@ static void happen(const char *word)
     }
 }
 
-static void run_row(void **state)
+static void begin(uint8_t goal, uint32_t reachable)
 {
-    const struct row *row = *state;
-
     memset(&f, 0, sizeof(f));
     f.at = f.trace;
     f.env = (struct sherd_env){.map = make_map(0),
                                .clock = &f.clock,
                                .client = 1,
                                .wall_ms = 9,
-                               .reachable = row->reachable,
+                               .reachable = reachable,
                                .hedge_us = 5000,
                                .straggler_us = 20000};
     f.op = (struct sherd_operation){
-        .goal = row->goal,
+        .goal = goal,
         .tag = 1 << 16,
         .key = {"k",       1            },
         .deadline_us = DEADLINE_US,
         .meta = {.size = 1, .checksum = 1}
     };
+}
+
+static void run_row(void **state)
+{
+    const struct row *row = *state;
+
+    begin(row->goal, row->reachable);
     for (const char *word = row->script; *word; word += strcspn(word, " ")) {
         word += *word == ' ';
         char *before = f.at;
@@ -386,13 +396,30 @@ static void run_row(void **state)
                      row->outcome);
 }
 
+/* The back-off does not begin anew, however often an attempt was refused. */
+static void attempts_are_counted_to_the_end(void **state)
+{
+    (void)state;
+    begin(SHERD_GOAL_SET, 7);
+    happen("!");
+    for (unsigned i = 1; i <= 300; i++) {
+        f.at = f.trace;
+        happen("N01");
+        happen("B2");
+        assert_int_equal(f.op.attempts, i < UINT8_MAX ? i : UINT8_MAX);
+        happen("t");
+        assert_int_equal(f.op.phase, SHERD_PHASE_WRITING);
+    }
+}
+
 int main(void)
 {
-    struct CMUnitTest tests[LEN(rows)] = {0};
+    struct CMUnitTest tests[LEN(rows) + 1] = {0};
 
     for (size_t i = 0; i < LEN(rows); i++)
         tests[i] = (struct CMUnitTest){.name = rows[i].name,
                                        .test_func = run_row,
                                        .initial_state = (void *)(uintptr_t)&rows[i]};
+    tests[LEN(rows)] = (struct CMUnitTest)cmocka_unit_test(attempts_are_counted_to_the_end);
     return cmocka_run_group_tests_name("operation", tests, NULL, NULL);
 }

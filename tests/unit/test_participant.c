@@ -246,6 +246,9 @@ static void an_insert_replaces_a_broken_copy(void **state)
     assert_true(record.entries[0].has_shard && record.entries[0].committed);
     ask(&record, &i, &change); /* what is whole stays as it is */
     assert_false(change.put);
+    record.entries[0].has_shard = record.entries[0].committed = false;
+    ask(&record, &i, &change);
+    assert_true(change.put && !change.put_committed && record.entries[0].has_shard);
 }
 
 /* Entries have a limit for everybody; only what makes them obsolete still gets in. */

@@ -226,6 +226,7 @@ static void answers_are_no_requests(void **state)
     assert_int_equal(sherd_wire_next_answer(&in, &a), -EBADMSG);
     assert_int_equal(sherd_wire_next_request(&in, &r), 0);
     wire_begin(&m, SHERD_ANSWERS, 0); /* also where there are none */
+    m.frames[0] = (struct sherd_bytes){m.out.data, m.out.size};
     wire_open(&in, &m);
     assert_int_equal(sherd_wire_next_request(&in, &r), -EBADMSG);
     assert_int_equal(sherd_wire_next_answer(&in, &a), -ENODATA);
