@@ -10,6 +10,7 @@
 #include "tests/simulation/load.h"
 #include "tests/simulation/network.h"
 #include "tests/simulation/node.h"
+#include "tests/simulation/story.h"
 #include "tests/simulation/weather.h"
 
 enum {
@@ -251,6 +252,7 @@ static void judge(struct sim_cluster *c)
         c->counts->too_hard += verdict == HISTORY_TOO_HARD;
         sim_fail(&c->world, "the history of key %u is %s", key,
                  verdict == HISTORY_TOO_HARD ? "too hard to judge" : "not linearizable");
+        if (c->config.quiet) continue;
         history_print(stdout, &c->history[key], c->key_text[key]);
         if (verdict == HISTORY_NOT_LINEARIZABLE)
             history_explain(c->config.checker, &c->history[key], c->key_text[key], stdout);
@@ -280,19 +282,23 @@ static void pause(struct sim_cluster *c, uint64_t time_us)
     run_for(c, 2 * SIM_SECOND);
 }
 
+/* A schedule that is made short tells only of the keys that it needs. */
+static bool is_told_of(const struct sim_cluster *c, uint8_t key)
+{
+    return !c->config.skips || c->history[key].count != 0;
+}
+
 /* What every node holds, for whoever reads the trace of a failed schedule. */
 static void print_records(const struct sim_cluster *c)
 {
     for (uint8_t key = 0; key < c->keys; key++)
-        for (uint8_t i = 0; i < c->nodes; i++) {
+        for (uint8_t i = 0; i < c->nodes && is_told_of(c, key); i++) {
             const struct sherd_record *r = &c->node[i].cells[key].record;
-            printf("key %u node %u: promised %u.%llx refused %u.%llx\n", key, i, r->promised.epoch,
-                   (unsigned long long)r->promised.clock, r->refused.epoch,
-                   (unsigned long long)r->refused.clock);
+            printf("key %u node %u: promised %s; refused %s\n", key, i,
+                   sim_ballot_name(r->promised).text, sim_ballot_name(r->refused).text);
             for (const struct sherd_entry *e = r->entries; e < r->entries + r->count; e++)
-                printf("    %u.%llx.%llu version %u.%llx flags %x%s%s%s\n", e->ballot.epoch,
-                       (unsigned long long)e->ballot.clock, (unsigned long long)e->ballot.client,
-                       e->version.epoch, (unsigned long long)e->version.clock, e->meta.flags,
+                printf("    %s, version %s, flags %x%s%s%s\n", sim_ballot_name(e->ballot).text,
+                       sim_ballot_name(e->version).text, e->meta.flags,
                        e->committed ? " committed" : "", e->shown ? " shown" : "",
                        e->has_shard ? "" : " no shard");
         }
@@ -301,6 +307,7 @@ static void print_records(const struct sim_cluster *c)
 static void last_look(struct sim_cluster *c)
 {
     for (uint8_t key = 0; key < c->keys && !c->world.failed; key++) {
+        if (!is_told_of(c, key)) continue;
         ask(c, HISTORY_GET, key);
         ask(c, HISTORY_SET, key);
         ask(c, HISTORY_GET, key);

@@ -37,6 +37,9 @@ enum {
     SIM_SKIPS_MAX = 4096, /* calls and faults that can be left out, each */
 };
 
+/* Wall clocks when the time of the world is 0. */
+#define SIM_WALL_BASE_MS UINT64_C(1700000000000)
+
 /* Planted mistakes: the schedules must find each of them. X(name, what it does) */
 #define SIM_BREAK_MAP(X)                                                                           \
     X(forget_shown, "a node does not remember that it showed an undecided entry")                  \
@@ -113,13 +116,15 @@ struct sim_weather {
 /* What one schedule leaves out of what its seed says: for shrink.h. */
 struct sim_skips {
     uint64_t calls[SIM_SKIPS_MAX / 64], faults[SIM_SKIPS_MAX / 64];
-    uint32_t weather; /* bits of enum sim_weather_kind */
-    uint64_t jitter;  /* other delays and chances of messages; 0: the seed's own */
+    uint64_t begun[SIM_SKIPS_MAX / 64]; /* calls that came to something when nothing was left out */
+    uint32_t call_count, fault_count;   /* what comes after these is left out too */
+    uint32_t weather;                   /* bits of enum sim_weather_kind */
+    uint64_t jitter; /* other delays and chances of messages; 0: the seed's own */
 };
 
-static inline bool sim_skips(const uint64_t *skips, uint32_t number)
+static inline bool sim_has_bit(const uint64_t *bits, uint32_t number)
 {
-    return skips && number < SIM_SKIPS_MAX && (skips[number / 64] >> number % 64 & 1);
+    return number < SIM_SKIPS_MAX && (bits[number / 64] >> number % 64 & 1);
 }
 
 struct sim_config {
@@ -127,6 +132,7 @@ struct sim_config {
     uint8_t k, m;
     uint32_t breaks; /* bits of enum sim_break */
     bool trace;
+    bool quiet;                    /* prints no history of a failure */
     struct sherd_ecc *ecc;         /* of k+m */
     const struct sim_skips *skips; /* NULL: none */
     struct history_checker *checker;
@@ -333,7 +339,8 @@ struct sim_cluster {
     uint64_t calm_us; /* ... since then */
     bool idle;        /* and nothing happens for minutes */
     uint8_t wipes;
-    uint32_t calls_begun, faults_begun; /* numbers, for skips */
+    uint32_t call_count, fault_count;   /* drawn so far: their numbers */
+    uint64_t begun[SIM_SKIPS_MAX / 64]; /* calls that came to something */
     bool lost[SIM_PARTITIONS_MAX];      /* told so by the map */
     bool lossy;                         /* state was lost beyond what can lose no value */
     int64_t next_value;
@@ -359,7 +366,7 @@ static inline bool sim_breaks(const struct sim_cluster *c, enum sim_break b)
 
 static inline uint64_t sim_wall_ms(const struct sim_cluster *c, int64_t skew_ms)
 {
-    return (uint64_t)((int64_t)(UINT64_C(1700000000000) + c->world.now_us / 1000) + skew_ms);
+    return (uint64_t)((int64_t)(SIM_WALL_BASE_MS + c->world.now_us / 1000) + skew_ms);
 }
 
 /* Whether the next chance of this kind comes true, outside the calm. */

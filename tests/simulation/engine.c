@@ -4,6 +4,7 @@
 
 #include "tests/simulation/daemon.h"
 #include "tests/simulation/network.h"
+#include "tests/simulation/story.h"
 #include "tests/simulation/value.h"
 
 enum {
@@ -365,8 +366,8 @@ static struct sim_piece *piece_of(struct sim_op *o, uint8_t slot, struct sherd_b
 static bool is_intact(const struct sim_op *o, struct sherd_entry *e)
 {
     if (sherd_crc32c(e->shard.data, e->shard.size) == e->crc) return true;
-    sim_trace(&o->client->cluster->world, "client %u: a shard of key %u is broken",
-              o->client->address, o->key);
+    sim_trace(&o->client->cluster->world, "%s: a shard of key %u is broken",
+              sim_who(o->client->address).text, o->key);
     e->has_shard = false;
     e->shard = (struct sherd_bytes){NULL, 0};
     return false;
@@ -420,7 +421,7 @@ void sim_client_receive(struct sim_client *cl, uint8_t from, struct sherd_bytes 
 
     if (!cl->up) return;
     if (sherd_wire_open(&in, &frame, 1, &e) < 0 || sherd_wire_next_answer(&in, &a) < 0) {
-        sim_fail(&c->world, "client %u cannot read an answer", cl->address);
+        sim_fail(&c->world, "%s cannot read an answer", sim_who(cl->address).text);
         return;
     }
     sherd_hlc_merge(&cl->clock, e.clock, sim_wall_ms(c, cl->skew_ms));

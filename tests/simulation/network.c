@@ -6,6 +6,7 @@
 #include "tests/simulation/engine.h"
 #include "tests/simulation/keeper.h"
 #include "tests/simulation/node.h"
+#include "tests/simulation/story.h"
 
 static uint8_t machine_of(uint8_t address)
 {
@@ -123,6 +124,8 @@ static void post(struct sim_cluster *c, uint8_t from, uint8_t to,
     if (kind == SHERD_FORGET && to == c->deaf) return;
     if (!local && is_lost(c, kind)) {
         c->counts->lost++;
+        sim_trace(&c->world, "lost: %s from %s to %s", kind ? sim_message_name(kind) : "an answer",
+                  sim_who(from).text, sim_who(to).text);
         return;
     }
     post_one(c, from, to, bytes);

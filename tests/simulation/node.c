@@ -6,6 +6,7 @@
 #include "tests/simulation/daemon.h"
 #include "tests/simulation/engine.h"
 #include "tests/simulation/network.h"
+#include "tests/simulation/story.h"
 
 enum { TICK_US = 100 * SIM_MS, PAGE_BYTES = 1024 };
 
@@ -132,6 +133,9 @@ static void refuse(struct sim_node *n, uint8_t from, const struct sherd_envelope
     struct sherd_answer a = {.kind = SHERD_STALE, .reason = (uint8_t)reason};
 
     if (r->partition < n->all.count) a.epoch = n->states[r->partition].epoch;
+    if (r->kind < SHERD_PING)
+        sim_trace(&n->cluster->world, "node %u: %s from %s: STALE%s", n->id,
+                  sim_message_name(r->kind), sim_who(from).text, sim_reason_name(a.reason));
     answer(n, from, e, r, &a);
 }
 
@@ -233,9 +237,9 @@ static void serve_key(struct sim_node *n, uint8_t from, const struct sherd_envel
     c->counts->forgotten += change.forget;
     forget(n, &n->cells[key].record, &record, &a);
     sherd_hlc_merge(&n->clock, r->ballot.clock, env.wall_ms);
-    sim_trace(&c->world, "node %u: from %u key %d kind %u ballot %u.%llx.%llu -> %u reason %u%s",
-              n->id, from, key, r->kind, r->ballot.epoch, (unsigned long long)r->ballot.clock,
-              (unsigned long long)r->ballot.client, a.kind, a.reason,
+    sim_trace(&c->world, "node %u: %s of key %d from %s, ballot %s: %s%s%s", n->id,
+              sim_message_name(r->kind), key, sim_who(from).text, sim_ballot_name(r->ballot).text,
+              sim_message_name(a.kind), sim_reason_name(a.reason),
               a.flags & SHERD_ANSWER_EXPOSED ? " exposed" : "");
     answer(n, from, e, r, &a);
     keep(&n->cells[key], &record);

@@ -1,21 +1,23 @@
 /* test_simulation.c - many schedules of a whole cluster under faults, and the judgement of each.
  *
- * Usage: test_simulation [--seed N] [--runs N] [--code k+m] [--trace] [--break NAME[,NAME]]
- * A failing schedule prints its seed, and the command that replays it alone. With --break, finding
- * the mistake is success. SHERD_SIMULATION_PERCENT scales --runs, for builds that are slow. */
+ * Usage: test_simulation [--seed N] [--runs N] [--code k+m] [--steps N] [--trace] [--shrink]
+ * A failing schedule prints its seed and the command that replays it alone, and is then made short
+ * and told as a story (--shrink does that for a schedule that is known to fail).
+ * SHERD_SIMULATION_PERCENT scales --runs, for builds that are slow; --steps goes on until so many
+ * steps are done, however many schedules that takes. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/simulation/cluster.h"
+#include "tests/simulation/shrink.h"
 
 struct options {
-    uint64_t seed, runs;
+    uint64_t seed, runs, steps;
     unsigned k, m;
     uint32_t breaks;
-    bool trace;
+    bool trace, shrink;
     const char *break_text;
 };
 
@@ -27,8 +29,8 @@ static const char *const break_names[] = {
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: test_simulation [--seed N] [--runs N] [--code k+m] [--trace]\n"
-                    "                       [--break NAME[,NAME]]\nbreaks:\n");
+    fprintf(stderr, "usage: test_simulation [--seed N] [--runs N] [--steps N] [--code k+m]\n"
+                    "                       [--trace] [--shrink] [--break NAME[,NAME]]\nbreaks:\n");
 #define X(name, text) fprintf(stderr, "  %-18s %s\n", #name, text);
     SIM_BREAK_MAP(X)
 #undef X
@@ -54,12 +56,14 @@ static bool parse_breaks(const char *text, uint32_t *breaks)
 static bool parse(int argc, char **argv, struct options *o)
 {
     static const struct option names[] = {
-        {"seed",  required_argument, NULL, 's'},
-        {"runs",  required_argument, NULL, 'r'},
-        {"code",  required_argument, NULL, 'c'},
-        {"trace", no_argument,       NULL, 't'},
-        {"break", required_argument, NULL, 'b'},
-        {NULL,    0,                 NULL, 0  }
+        {"seed",   required_argument, NULL, 's'},
+        {"runs",   required_argument, NULL, 'r'},
+        {"code",   required_argument, NULL, 'c'},
+        {"trace",  no_argument,       NULL, 't'},
+        {"steps",  required_argument, NULL, 'e'},
+        {"shrink", no_argument,       NULL, 'k'},
+        {"break",  required_argument, NULL, 'b'},
+        {NULL,     0,                 NULL, 0  }
     };
     const char *percent = getenv("SHERD_SIMULATION_PERCENT");
     int c = 0;
@@ -68,7 +72,9 @@ static bool parse(int argc, char **argv, struct options *o)
     while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
         if (c == 's') o->seed = strtoull(optarg, NULL, 10);
         if (c == 'r') o->runs = strtoull(optarg, NULL, 10);
+        if (c == 'e') o->steps = strtoull(optarg, NULL, 10);
         if (c == 't') o->trace = true;
+        if (c == 'k') o->shrink = true;
         if (c == 'b') o->break_text = optarg;
         if (c == '?' || (c == 'b' && !parse_breaks(optarg, &o->breaks))) return false;
         if (c == 'c' && sscanf(optarg, "%u+%u", &o->k, &o->m) != 2) return false;
@@ -104,6 +110,20 @@ static void explain(const struct sim_cluster *c, const struct options *o)
            o->break_text ? " --break " : "", o->break_text ? o->break_text : "");
 }
 
+/* The same failure with as little as possible, told event by event. */
+static void tell_story(struct sim_cluster *c, struct sim_config config)
+{
+    struct sim_shrunk shrunk;
+
+    sim_shrink(c, &config, &shrunk);
+    printf("shrunk in %u runs to %u calls of %u and %u faults of %u; again: the same with "
+           "--shrink. The story:\n",
+           shrunk.runs, shrunk.calls, shrunk.calls_before, shrunk.faults, shrunk.faults_before);
+    config.trace = true;
+    config.skips = &shrunk.skips;
+    sim_cluster_run(c, &config, &(struct sim_counts){0});
+}
+
 /* Runs the schedules; returns whether one failed. */
 static bool run(const struct options *o, struct sherd_ecc *ecc, struct sim_counts *counts)
 {
@@ -111,8 +131,8 @@ static bool run(const struct options *o, struct sherd_ecc *ecc, struct sim_count
     struct history_checker *checker = history_checker_new(1 << 22);
     bool failed = false;
 
-    SHERD_ASSERT(c != NULL);
-    for (uint64_t i = 0; i < o->runs && !failed; i++) {
+    SHERD_ASSERT(c != NULL && checker != NULL);
+    for (uint64_t i = 0; (i < o->runs || counts->events < o->steps) && !failed; i++) {
         struct sim_config config = {.seed = o->seed + i,
                                     .k = (uint8_t)o->k,
                                     .m = (uint8_t)o->m,
@@ -123,6 +143,7 @@ static bool run(const struct options *o, struct sherd_ecc *ecc, struct sim_count
         sim_cluster_run(c, &config, counts);
         failed = c->world.failed;
         if (failed) explain(c, o);
+        if (failed && (o->shrink || (o->breaks == 0 && !o->trace))) tell_story(c, config);
     }
     sim_cluster_fini(c);
     history_checker_free(checker);
