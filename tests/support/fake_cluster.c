@@ -255,6 +255,11 @@ static void serve_key(struct fake_turn *t, struct sherd_request *r, struct sherd
     if (r->id == 0) return;
     spoil(t, a, spoiled);
     put_answer(t, a);
+    for (uint8_t slot = 0; slot < t->c->n && t->mode == FAKE_LIAR; slot++) {
+        if (slot == r->slot) continue;
+        a->slot = slot;
+        put_answer(t, a);
+    }
 }
 
 static void serve(struct fake_turn *t, struct sherd_request *r)

@@ -19,6 +19,7 @@ enum fake_mode {
     FAKE_GARBAGE,   /* sends malformed messages before each answer */
     FAKE_FORGETFUL, /* refuses every second message of a session: STALE(SESSION) */
     FAKE_FULL,      /* NACKs every PREPARE */
+    FAKE_LIAR,      /* answers for all slots, whatever it was asked for */
 };
 
 struct fake_node;

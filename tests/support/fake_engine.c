@@ -39,7 +39,8 @@ int sherd_engine_call(struct sherd_engine *e, uint16_t node, const struct sherd_
                       uint32_t timeout_ms, sherd_call_done *done, void *context)
 {
     (void)timeout_ms;
-    if (node == SHERD_KEEPER ? e->keeper_gone : e->silent[node]) return -ENOTCONN;
+    if (node == SHERD_KEEPER ? e->keeper_gone : e->silent[node] || e->unready[node])
+        return -ENOTCONN;
     SHERD_ASSERT(e->call_count < FAKE_CALLS_MAX && done);
 
     struct fake_call *c = &e->calls[e->call_count++];

@@ -21,8 +21,9 @@ struct fake_call {
 struct sherd_engine {
     const struct sherd_map *map;
     bool silent[SHERD_NODES_MAX];
-    bool keeper_gone; /* calls to the keeper: -ENOTCONN */
-    unsigned taken;   /* maps taken over */
+    bool unready[SHERD_NODES_MAX]; /* reachable, as far as is known; but nothing can be sent */
+    bool keeper_gone;              /* calls to the keeper: -ENOTCONN */
+    unsigned taken;                /* maps taken over */
     size_t call_count, op_count;
     struct fake_call calls[FAKE_CALLS_MAX];
     struct sherd_op *ops[FAKE_OPS_MAX]; /* NULL: finished */

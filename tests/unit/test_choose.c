@@ -1,7 +1,8 @@
 /* What a set of answers says of a key, as a table. One word a slot, in the order of slots:
  *   .       did not answer          -       answered: holds nothing
  *   5 5c    holds ballot 5, prepared or committed; 5x: without an intact shard; 5t: a tombstone;
- *           5e: conditional; 7o: version 5 proposed again; 7r: and a RUN; joined by commas
+ *           5e: conditional; 5g: expired; 7o: version 5 proposed again; 7r: and a RUN; joined by
+ *           commas
  * A digit is the ballot's clock; its epoch is 1, or 2 after a prime: 5'
  * Epochs: "" for one clean epoch of all slots; else a word for each open epoch: one letter a slot,
  * v voted with the memory it has now, l voted, and lost its memory since, n had no vote. */
@@ -17,6 +18,8 @@
 #include "coord/choose.h"
 
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+enum { WALL_MS = 1000 };
 
 /* clang-format off */
 static const struct row {
@@ -39,12 +42,15 @@ static const struct row {
     {"all heard, not rebuildable: lost",      4, "", "5c 5cx 5cx 5cx - -",  "L"},
     {"a tombstone needs one copy",            4, "", "5tc - - - . .",       "C5"},
     {"a tombstone may be possible",           4, "", "5t 5t 5t 3c . .",     "P5"},
+    {"expired: a tombstone of its ballot",    4, "", "3c,5gc 3c,5gc 3c,5gc 3c,5gc . .", "C5"},
+    {"... whose shards are not missed",       4, "", "5gcx - - - . .",      "C5"},
     {"1+2: two are enough",                   1, "", "5 5 .",               "C5"},
     {"1+2: one and one silent",               1, "", "5 - .",               "P5"},
     {"1+2: one, all heard",                   1, "", "5 - -",               "C0+"},
     {"a conditional one needs f",             1, "", "5e 5e .",             "P5"},
     {"... of which all are there",            1, "", "5e 5e 5e",            "C5"},
     {"... or one certainly is not",           1, "", "5e 5e -",             "C0+"},
+    {"... and may have been overtaken: wait", 1, "", "5e - . .",            "W"},
     {"a later one covers it",                 1, "", "5,7c 7c 5",           "C7"},
     {"a lost memory is unknown",              1, "vvl vvn", "5 - .",        "P5"},
     {"... also when all answer",              1, "vvl vvn vvv", "5 - -",    "P5"},
@@ -97,6 +103,7 @@ static const char *entry_of(const char *at, struct sherd_entry *e)
         if (*at == 'x' || *at == 't') e->has_shard = false;
         if (*at == 't') e->meta.flags |= SHERD_META_TOMBSTONE;
         if (*at == 'e') e->meta.flags |= SHERD_META_CONDITIONAL;
+        if (*at == 'g') e->meta.expires_ms = WALL_MS - 1;
     }
     e->version = e->ballot;
     if (again) e->version.clock = 5;
@@ -133,7 +140,7 @@ static void run_row(void **state)
     char verdict[16];
     bool says = false;
 
-    sherd_choose(&p, row->k, &answers, 1000, &choice);
+    sherd_choose(&p, row->k, &answers, WALL_MS, &choice);
     says = choice.verdict == SHERD_CHOICE_COMPLETE || choice.verdict == SHERD_CHOICE_POSSIBLE;
     snprintf(verdict, sizeof(verdict), "%c", "WCPL"[choice.verdict]);
     if (says)
@@ -188,7 +195,7 @@ static void an_overflow_is_never_no_value(void **state)
     }
     sherd_answers_add(&a, 1, NULL, 0);
     sherd_answers_add(&a, 2, NULL, 0);
-    sherd_choose(&p, 1, &a, 1000, &choice);
+    sherd_choose(&p, 1, &a, WALL_MS, &choice);
     assert_int_equal(choice.verdict, SHERD_CHOICE_WAIT);
 }
 

@@ -113,6 +113,51 @@ static void test_full_nodes(void **state)
     assert_int_equal(set(f, "k", TEXT("value")), SHERD_FULL);
 }
 
+/* All but one are silent, and that one speaks for the others. */
+static void test_nobody_answers_for_another(void **state)
+{
+    struct fixture *f = *state;
+    struct sherd_op op = {
+        .kind = SHERD_OP_SET, .key = TEXT("k"), .value = TEXT("value"), .timeout_ms = 300};
+
+    assert_int_equal(set(f, "k", TEXT("old")), SHERD_OK);
+    atomic_store(&f->cluster->modes[0], FAKE_LIAR);
+    for (unsigned i = 1; i < f->cluster->n; i++)
+        atomic_store(&f->cluster->modes[i], FAKE_SILENT);
+    run(f, &op);
+    assert_int_not_equal(op.outcome, SHERD_OK);
+}
+
+static bool all_were_asked(const struct fake_cluster *c, const int *before)
+{
+    for (unsigned i = 0; i < c->n; i++)
+        if (atomic_load(&c->requests[i]) == before[i]) return false;
+    return true;
+}
+
+/* What was on its way when a connection broke may have arrived: it proves nothing. */
+static void test_lost_connections(void **state)
+{
+    struct fixture *f = *state;
+    struct sherd_op op = {
+        .kind = SHERD_OP_SET, .key = TEXT("k"), .value = TEXT("value"), .timeout_ms = 800};
+    int before[FAKE_NODES_MAX];
+
+    assert_int_equal(set(f, "k", TEXT("old")), SHERD_OK);
+    for (unsigned i = 0; i < f->cluster->n; i++) {
+        before[i] = atomic_load(&f->cluster->requests[i]);
+        atomic_store(&f->cluster->modes[i], FAKE_SILENT);
+    }
+    assert_int_equal(sherd_submit(f->client, &op), 0);
+    while (!all_were_asked(f->cluster, before) && op.internal)
+        assert_true(sherd_poll(f->client, 10) >= 0);
+    for (unsigned i = 0; i < f->cluster->n; i++)
+        atomic_store(&f->cluster->modes[i], FAKE_DOWN);
+    while (op.internal)
+        assert_true(sherd_poll(f->client, 10) >= 0);
+    assert_int_equal(op.outcome, SHERD_UNCERTAIN);
+}
+
 /* A node that forgets sessions: every time it says so a new one begins, and nothing is sent twice.
  */
 static void test_forgotten_sessions(void **state)
@@ -238,6 +283,8 @@ int main(void)
         ON_CLUSTER(test_broken_shards),
         ON_CLUSTER(test_garbage_is_counted),
         ON_CLUSTER(test_full_nodes),
+        ON_CLUSTER(test_nobody_answers_for_another),
+        ON_CLUSTER(test_lost_connections),
         ON_CLUSTER(test_forgotten_sessions),
         ON_CLUSTER(test_new_map),
         ON_CLUSTER(test_nodes_return),

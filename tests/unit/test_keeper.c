@@ -22,14 +22,8 @@
 #include "server/keeper.h"
 #include "server/keeper_file.h"
 
-enum {
-    NODES = 3,
-    MAP_BYTES_MAX = 1 << 16,
-    DEADLINE_MS = 10000,
-    POLL_MS = 5,
-    CALL_ID = 7,
-    BEAT_ID = 8
-};
+enum { NODES = 3, MAP_BYTES_MAX = 1 << 16, DEADLINE_MS = 10000, POLL_MS = 5 };
+enum { CALL_ID = 7, BEAT_ID = 8 };
 
 struct node {
     void *socket;
@@ -522,7 +516,8 @@ static void test_file_without_a_map(void **state)
     }
 }
 
-/* What cannot be made durable is not published; once it can be, things go on. */
+/* What cannot be made durable is not published, or said to be live; once it can be, things go on.
+ */
 static void test_disk_refuses(void **state)
 {
     struct world *w = *state;
@@ -535,6 +530,12 @@ static void test_disk_refuses(void **state)
     wipe(w, &w->nodes[1]);
     run_until_live(w, NODES, 0);
     assert_int_equal(w->nodes[0].version, 1);
+    assert_int_equal(rmdir(path), 0);
+    for (; w->nodes[0].version == 1; take_messages(&w->nodes[0], POLL_MS))
+        beat(&w->nodes[0]);
+    assert_int_equal(mkdir(path, 0700), 0); /* nobody has said yet that it sealed the new map */
+    run_until_live(w, NODES, 0);
+    assert_int_equal(w->nodes[0].live, 1);
     assert_int_equal(rmdir(path), 0);
     run_until_live(w, NODES, 2);
 }

@@ -18,6 +18,38 @@
 
 static const char content[] = "whatever bytes a map has";
 
+/* The order in which things became durable: f the file, r its new name, d the directory. */
+static char order[16];
+static char broken; /* of these letters: its call fails */
+
+int __real_fsync(int fd);
+int __real_rename(const char *from, const char *to);
+int __wrap_fsync(int fd);
+int __wrap_rename(const char *from, const char *to);
+
+static int note(char letter)
+{
+    size_t size = strlen(order);
+
+    if (size + 1 < sizeof(order)) order[size] = letter; /* only one test looks at it */
+    if (letter != broken) return 0;
+    errno = EIO;
+    return -1;
+}
+
+int __wrap_fsync(int fd)
+{
+    struct stat status;
+
+    assert_int_equal(fstat(fd, &status), 0);
+    return note(S_ISDIR(status.st_mode) ? 'd' : 'f') < 0 ? -1 : __real_fsync(fd);
+}
+
+int __wrap_rename(const char *from, const char *to)
+{
+    return note('r') < 0 ? -1 : __real_rename(from, to);
+}
+
 struct fixture {
     char parent[64], directory[96], map[128], temporary[128], lock[128];
     struct sherd_keeper_file file;
@@ -140,6 +172,23 @@ static void test_failed_write(void **state)
     assert_int_equal(read_content(f, 8), 0);
 }
 
+/* A crash at any moment leaves the old map or the new one, and what was answered is durable. */
+static void test_durable_in_order(void **state)
+{
+    struct fixture *f = *state;
+
+    memset(order, 0, sizeof(order));
+    assert_int_equal(write_content(f, 7), 0);
+    assert_string_equal(order, "frd");
+    for (const char *letter = "frd"; *letter; letter++) {
+        memset(order, 0, sizeof(order));
+        broken = *letter;
+        assert_int_equal(write_content(f, 8), -EIO);
+        broken = 0;
+        if (*letter != 'd') assert_int_equal(read_content(f, 7), 0);
+    }
+}
+
 /* A crash in the middle leaves a temporary file; it is no map, and in nobody's way. */
 static void test_leftover(void **state)
 {
@@ -182,6 +231,7 @@ int main(void)
         WITH_FIXTURE(test_written_and_read), WITH_FIXTURE(test_every_damage_is_seen),
         WITH_FIXTURE(test_no_file_at_all),   WITH_FIXTURE(test_failed_write),
         WITH_FIXTURE(test_leftover),         WITH_FIXTURE(test_directory),
+        WITH_FIXTURE(test_durable_in_order),
     };
 
     return cmocka_run_group_tests_name("keeper file", tests, NULL, NULL);

@@ -2,11 +2,12 @@
  *
  * Events, separated by spaces; digits are the slots, in the order in which they answer:
  *   !  start    t  its timer is due    z  the deadline has passed    u  never sent    g  gone
- *   A  ack      N  nack(ballot 9)      V  nack(version)   F  nack(full)   U  nack(undecided)
+ *   A  ack      N  nack(ballot 1000)   V  nack(version)   F  nack(full)   U  nack(undecided)
  *   S  STALE to the PREPARE, s to the ABORT (or to a READ or PROMISE): of a newer epoch
  *   B  aborted  X  aborted, exposed    R  state           M  promised; both with =, what they hold
  *   e  encoded  d  decoded   x  corrupt   k  computed   c  refused   m  a newer map
- * Held: - nothing; 5 prepared, 5c committed, 5t a tombstone, 5l the marker of a loss; by commas.
+ * Held: - nothing; 5 prepared, 5c committed, 5t a tombstone, 5l the marker of a loss,
+ *   5x without an intact shard; by commas.
  *   A digit is the clock of ballot and version; 9 is the own attempt, 8 its own proposal.
  * Effects: p PREPARE  r READ  m PROMISE  c COMMIT  a ABORT  i INSERT  n ENCODE_NEW  o ENCODE_OLD
  *   d DECODE  k COMPUTE  f REFRESH  ! ANSWER  . DONE; a group for each event, - for none */
@@ -62,6 +63,8 @@ static const struct row {
      "np a - m co p c p c!.", SHERD_OK, 7},
     {"set: exposed, passed by a newer one", SHERD_GOAL_SET, "! N01 X2 t M01=10c",
      "np a - m c!.", SHERD_UNCERTAIN, 7},
+    {"set: exposed, found lost",       SHERD_GOAL_SET, "! N01 X2 t M012=5cx A01 t",
+     "np a - m p - c!.", SHERD_UNCERTAIN, 7},
     {"set: too much undecided there",  SHERD_GOAL_SET, "! U01 B2 t M01=5c t A012",
      "np a - m c p c!.", SHERD_OK, 7},
     {"set: no ACK in time",            SHERD_GOAL_SET, "! A0 z", "np - !.", SHERD_UNCERTAIN, 7},
@@ -98,6 +101,8 @@ static struct fixture {
     struct sherd_effects out;
     struct sherd_env env;
     struct sherd_hlc clock;
+    struct sherd_ballot prepared; /* by the PREPARE before */
+    struct sherd_ballot max;      /* the highest that a NACK named */
     char trace[128], *at;
 } f;
 
@@ -145,10 +150,22 @@ static const char *parse_entry(const char *at, struct sherd_entry *e)
         if (*at == 'c') e->committed = true;
         if (*at == 't') e->meta.flags = SHERD_META_TOMBSTONE;
         if (*at == 'l') e->meta.flags = SHERD_META_LOST;
+        if (*at == 'x') e->has_shard = false;
     }
     if (e->meta.flags) e->has_shard = false;
     if (e->meta.flags) e->shard = (struct sherd_bytes){NULL, 0};
     return *at == ',' ? at + 1 : at;
+}
+
+/* No two attempts share a ballot, and each is above all that the one before was refused for. */
+static void check_ballot(uint8_t message)
+{
+    if (message == SHERD_PROMISE)
+        assert_true(sherd_ballot_compare(f.op.finisher.ballot, f.max) > 0);
+    if (message != SHERD_PREPARE) return;
+    assert_true(sherd_ballot_compare(f.op.writer.ballot, f.prepared) > 0);
+    assert_true(sherd_ballot_compare(f.op.writer.ballot, f.max) > 0);
+    f.prepared = f.op.writer.ballot;
 }
 
 static void record(void)
@@ -161,6 +178,7 @@ static void record(void)
     for (uint8_t i = 0; i < f.out.count; i++) {
         const struct sherd_effect *e = &f.out.list[i];
         *f.at++ = e->kind == SHERD_EFFECT_SEND ? messages[e->message] : effects[e->kind];
+        if (e->kind == SHERD_EFFECT_SEND) check_ballot(e->message);
     }
 }
 
@@ -206,6 +224,10 @@ static struct sherd_answer answer_of(char letter, uint8_t slot, const char *held
                              .flags = letter == 'X' ? SHERD_ANSWER_EXPOSED : 0,
                              .epoch = answers[which].kind == SHERD_STALE ? EPOCH + 1 : EPOCH};
 
+    if (a.kind == SHERD_NACK) {
+        f.max = (struct sherd_ballot){.clock = UINT64_C(1000) << 16, .client = 2, .epoch = EPOCH};
+        a.max = f.max;
+    }
     while (held && *held && *held != ' ' && *held != '-')
         held = parse_entry(held, &a.entries[a.entry_count++]);
     return a;

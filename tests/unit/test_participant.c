@@ -4,6 +4,7 @@
  *   T prepare of a tombstone   M promise  R read   C commit   A abort   a abort, outvoted
  *   I insert, committed        F forget (the floor passes everything first)
  *   q prepare of a Finish that chose the digit after it, of the first version; r also a RUN
+ *   f forget, l prepare: while the floor is at the digit after it    u forget, while not clean
  * Answers: + ack   b nack(ballot)  v nack(version)  u nack(undecided)  f nack(full)
  *          m promised  s state  x aborted  X aborted, exposed
  * What is held: ballots ascending, each with c when committed. */
@@ -66,6 +67,12 @@ static const struct row {
     {"... not when something is above it",     "T5+ C5+ P6+ F5+",     "5c6", false},
     {"... nor a value",                        "P5+ C5+ F5+",         "5c", false},
     {"... nor before its COMMIT",              "T5+ F5+",             "5",  false},
+    {"... nor above the floor",                "T5+ C5+ f54+",        "5c", false},
+    {"... once the floor is there it goes",    "T5+ C5+ f55+",        "",   false},
+    {"... nor with a promise above the floor", "T5+ C5+ M7m f56+",    "5c", false},
+    {"... nor with a refusal above it",        "T5+ C5+ A7x f56+",    "5c", false},
+    {"... nor while the epoch is not clean",   "T5+ C5+ u5+",         "5c", false},
+    {"what is forgotten is refused by the floor", "T5+ C5+ f57+ l67b l77b l87+", "8", false},
 };
 /* clang-format on */
 
@@ -78,11 +85,11 @@ static struct sherd_ballot ballot(unsigned clock)
 
 static struct sherd_request request_of(const char *step)
 {
-    static const char letters[] = "PpqrETMRCAaIF";
+    static const char letters[] = "PpqrETMRCAaIFflu";
     static const uint8_t kinds[] = {SHERD_PREPARE, SHERD_PREPARE, SHERD_PREPARE, SHERD_PREPARE,
                                     SHERD_PREPARE, SHERD_PREPARE, SHERD_PROMISE, SHERD_READ,
                                     SHERD_COMMIT,  SHERD_ABORT,   SHERD_ABORT,   SHERD_INSERT,
-                                    SHERD_FORGET};
+                                    SHERD_FORGET,  SHERD_FORGET,  SHERD_PREPARE, SHERD_FORGET};
     struct sherd_request r = {
         .kind = kinds[strchr(letters, *step) - letters], .epoch = 1, .shard_frame = -1};
 
@@ -136,6 +143,8 @@ static void run_row(void **state)
         step += *step == ' ';
         r = request_of(step);
         env.floor = r.kind == SHERD_FORGET ? ballot(50) : SHERD_BALLOT_ZERO;
+        if (strchr("fl", *step)) env.floor = ballot((unsigned)(step[2] - '0'));
+        env.clean = *step != 'u';
         sherd_participant_step(&env, &r, &record, &change, &answer);
         if (letter_of(&answer) != step[strcspn(step, " ") - 1])
             fail_msg("%s: at \"%s\" the answer is %c", row->script, step, letter_of(&answer));

@@ -153,6 +153,7 @@ static struct row {
     {"of an expired value none is missed",    SHERD_PASS_REBUILD,  {"", "e1", "e1"},       "" },
     {"fewer than k shards at hand",           SHERD_PASS_REBUILD,  {"", "c1", ""},         "R"},
     {"own pieces do not count",               SHERD_PASS_REBUILD,  {"n1", "c1", "n1"},     "R"},
+    {"a shard of another version at hand",    SHERD_PASS_REBUILD,  {"", "c2 c1", "c2"},    "R"},
     {"what never can be complete is nothing", SHERD_PASS_REBUILD,  {"", "p1", ""},         "" },
     {"a silent voter leaves it in doubt",     SHERD_PASS_REBUILD,  {"", "c1", "-"},        "R"},
 

@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include <cmocka.h>
+
+#include <errno.h>
 #include <pthread.h>
 #include <sherd/ecc.h>
 #include <zmq.h>
@@ -16,6 +18,7 @@
 #include "coord/map_codec.h"
 #include "coord/wire.h"
 #include "server/service.h"
+#include "server/service_parts.h"
 
 enum { PARTITIONS = 4, INCARNATION = 4711, ANSWER_MS = 5000 };
 
@@ -152,6 +155,35 @@ static void *dealer(const char *endpoint)
     return socket;
 }
 
+/* A store that refuses to keep, or to make durable, what it is given. */
+static struct sherd_store_ops ops_before, ops_now;
+static atomic_bool apply_fails, sync_fails;
+static bool dirty; /* the service's: something was kept, and not synced yet */
+
+static int failing_apply(struct sherd_store *s, const struct sherd_store_key *key,
+                         const struct sherd_record *record, const struct sherd_change *change,
+                         zmq_msg_t *frame)
+{
+    dirty = true;
+    return apply_fails ? -ENOMEM : ops_before.apply(s, key, record, change, frame);
+}
+
+static int failing_sync(struct sherd_store *s)
+{
+    if (dirty && sync_fails) return -EIO;
+    dirty = false;
+    return ops_before.sync(s);
+}
+
+static void watch_store(void)
+{
+    ops_now = ops_before = *service->store->ops;
+    ops_now.apply = failing_apply;
+    ops_now.sync = failing_sync;
+    apply_fails = sync_fails = dirty = false;
+    service->store->ops = &ops_now;
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -159,6 +191,7 @@ static int start(void **state)
     numbers[0] = numbers[1] = 0;
     context = zmq_ctx_new();
     if (sherd_service_open(&conf, context, INCARNATION, &progress, &service) < 0) return -1;
+    watch_store();
     if (pthread_create(&thread, NULL, serve, NULL) != 0) return -1;
     local = dealer(SHERD_SERVICE_ENDPOINT);
     remote = dealer(node.endpoint);
@@ -291,6 +324,34 @@ static void a_message_is_taken_at_most_once(void **state)
     assert_int_equal(a[0].entry_count, 0); /* nothing of all that was stored */
 }
 
+/* How many answers a PREPARE of this session's number gets, in a short time. */
+static size_t answers_to_prepare(uint64_t number)
+{
+    struct sherd_request p = prepare("kept", "x", 1);
+    struct sherd_answer a[2];
+    int short_ms = 200;
+
+    zmq_setsockopt(remote, ZMQ_RCVTIMEO, &short_ms, sizeof(short_ms));
+    return exchange_as(remote, 9, number, INCARNATION, &p, 1, a, 2);
+}
+
+static void what_is_not_stored_is_not_answered(void **state)
+{
+    (void)state;
+    apply_fails = true;
+    assert_int_equal(answers_to_prepare(1), 0);
+    apply_fails = false;
+    assert_int_equal(answers_to_prepare(2), 1);
+}
+
+static void what_is_not_durable_is_not_answered(void **state)
+{
+    (void)state;
+    assert_int_equal(answers_to_prepare(1), 1);
+    sync_fails = true;
+    assert_int_equal(answers_to_prepare(2), 0);
+}
+
 static void a_full_store_refuses_and_still_deletes(void **state)
 {
     static uint8_t shard[64 << 10];
@@ -398,6 +459,8 @@ int main(void)
         WITH_MAP(a_value_is_prepared_committed_and_read),
         WITH_MAP(a_large_shard_travels_as_a_frame),
         WITH_MAP(a_message_is_taken_at_most_once),
+        WITH_MAP(what_is_not_stored_is_not_answered),
+        WITH_MAP(what_is_not_durable_is_not_answered),
         WITH_MAP(a_full_store_refuses_and_still_deletes),
         WITH_MAP(pages_show_every_key_once),
         WITH_MAP(garbage_is_counted_and_nothing_else),

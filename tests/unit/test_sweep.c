@@ -334,6 +334,19 @@ static void no_round_without_all_voters(void **state)
     assert_null(fake_call(w->engine, SHERD_READ));
 }
 
+static void a_voter_that_cannot_be_asked_spoils_the_round(void **state)
+{
+    struct world *w = *state;
+    struct fake_call *c;
+
+    w->engine->unready[1] = true;
+    add_to_page(w, 0, 0);
+    answer_lists(w, SHERD_LIST_DEAD);
+    while ((c = fake_call(w->engine, SHERD_READ)) != NULL)
+        answer_read(c, 't');
+    assert_null(fake_call(w->engine, SHERD_FORGET));
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -349,6 +362,7 @@ int main(void)
         CASE(no_round_where_another_leads),
         CASE(no_round_while_an_older_epoch_is_open),
         CASE(no_round_without_all_voters),
+        CASE(a_voter_that_cannot_be_asked_spoils_the_round),
     };
     struct CMUnitTest rounds[LEN(rows)] = {0};
 

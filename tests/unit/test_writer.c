@@ -128,16 +128,16 @@ static void run_row(void **state)
     if (row->reason) assert_int_equal(w.reason, row->reason);
 }
 
-/* A tombstone has no shards: a single copy can still be finished, so k is not the measure. */
-static void a_tombstone_is_dead_only_without_a_copy(void **state)
+/* A tombstone has no shards, and what may expire none by then: a single copy can still be finished,
+ * so k is not the measure. */
+static void is_dead_only_without_a_copy(struct sherd_meta meta)
 {
-    struct sherd_writer w = {.meta = {.flags = SHERD_META_TOMBSTONE},
+    struct sherd_writer w = {.meta = meta,
                              .quorum = sherd_quorum_of(6, 4),
                              .voters = sherd_slots_below(6),
                              .holders = sherd_slots_below(6),
                              .abort_at_us = ABORT_AT_US};
 
-    (void)state;
     env = (struct sherd_env){.now_us = 1, .reachable = sherd_slots_below(6)};
     out.count = 0;
     sherd_writer_start(&w, &env, &out);
@@ -150,14 +150,27 @@ static void a_tombstone_is_dead_only_without_a_copy(void **state)
     assert_int_equal(w.verdict, SHERD_WRITER_DEAD);
 }
 
+static void a_tombstone_is_dead_only_without_a_copy(void **state)
+{
+    (void)state;
+    is_dead_only_without_a_copy((struct sherd_meta){.flags = SHERD_META_TOMBSTONE});
+}
+
+static void so_is_what_may_expire(void **state)
+{
+    (void)state;
+    is_dead_only_without_a_copy((struct sherd_meta){.size = 8, .expires_ms = 5000});
+}
+
 int main(void)
 {
-    struct CMUnitTest tests[LEN(rows) + 1] = {0};
+    struct CMUnitTest tests[LEN(rows) + 2] = {0};
 
     for (size_t i = 0; i < LEN(rows); i++)
         tests[i] = (struct CMUnitTest){.name = rows[i].name,
                                        .test_func = run_row,
                                        .initial_state = (void *)(uintptr_t)&rows[i]};
     tests[LEN(rows)] = (struct CMUnitTest)cmocka_unit_test(a_tombstone_is_dead_only_without_a_copy);
+    tests[LEN(rows) + 1] = (struct CMUnitTest)cmocka_unit_test(so_is_what_may_expire);
     return cmocka_run_group_tests_name("writer", tests, NULL, NULL);
 }

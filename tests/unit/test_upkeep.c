@@ -1,0 +1,235 @@
+/* What a service does without being asked: what one request makes it look at later, and the walk
+ * over its store. No thread and no socket: one partition, slot 1 of 2+1. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <sherd/ecc.h>
+
+#include "server/service_parts.h"
+
+#define LEN(a) (sizeof(a) / sizeof((a)[0]))
+
+enum { SLOT = 1, EPOCH = 3, MINUTE_MS = 60000 };
+#define WALL_MS UINT64_C(1700000000000)
+
+static struct sherd_service *s;
+static struct sherd_conf conf;
+static struct sherd_progress progress;
+
+static int set_up(void **state)
+{
+    struct sherd_partition_state *p;
+
+    (void)state;
+    s = calloc(1, sizeof(*s));
+    if (!s || sherd_store_memory_open(1 << 20, &s->store) < 0) return -1;
+    s->conf = &conf;
+    s->progress = &progress;
+    s->now_ms = 10 * MINUTE_MS;
+    s->wall_ms = WALL_MS;
+    s->partitions = (struct sherd_partitions){
+        .cluster = 5, .version = EPOCH, .live = EPOCH, .count = 1, .states = s->states};
+    s->undecided.count_max = s->repair.count_max = s->dead.count_max = 8;
+    p = &s->states[0];
+    p->epoch = EPOCH;
+    p->incarnation = 9;
+    p->slot = SLOT;
+    p->voter = p->clean = true;
+    p->holders = 7;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    sherd_queue_fini(&s->undecided);
+    sherd_queue_fini(&s->repair);
+    sherd_queue_fini(&s->dead);
+    s->store->ops->close(s->store);
+    free(s);
+    return 0;
+}
+
+/* A request for the one key; its ballot was drawn so long ago. */
+static struct sherd_request request_of(enum sherd_message_kind kind, uint64_t age_ms)
+{
+    struct sherd_ballot b = {.clock = (WALL_MS - age_ms) << 16, .client = 1, .epoch = EPOCH};
+
+    return (struct sherd_request){
+        .kind = (uint8_t)kind,
+        .slot = SLOT,
+        .epoch = EPOCH,
+        .key = {"k",       1            },
+        .ballot = b,
+        .version = b,
+        .meta = {.size = 2, .checksum = 1},
+        .shard = {"x",       1            },
+        .shard_frame = -1
+    };
+}
+
+static void serve(struct sherd_request r)
+{
+    struct sherd_router_reply reply = {0};
+
+    sherd_service_request(s, &r, false, NULL, &reply);
+    sherd_router_reply_fini(&reply);
+}
+
+static struct sherd_record held(void)
+{
+    struct sherd_store_key key = {
+        0, sherd_hash_key("k", 1), {"k", 1}
+    };
+    struct sherd_record record;
+
+    s->store->ops->load(s->store, &key, &record);
+    return record;
+}
+
+static void an_undecided_entry_is_swept_by_the_slots_in_turn(void **state)
+{
+    struct sherd_queue_item item;
+    uint64_t due_ms = s->now_ms + SHERD_SWEEP_AFTER_MS + SLOT * SHERD_SWEEP_PER_SLOT_MS;
+
+    (void)state;
+    serve(request_of(SHERD_PREPARE, 0));
+    assert_int_equal(s->undecided.count, 1);
+    assert_false(sherd_queue_pop_due(&s->undecided, due_ms - 1, &item));
+    assert_true(sherd_queue_pop_due(&s->undecided, due_ms, &item));
+    assert_int_equal(s->repair.count, 0);
+}
+
+static void a_commit_of_what_is_not_here_is_repaired(void **state)
+{
+    (void)state;
+    serve(request_of(SHERD_COMMIT, 0));
+    assert_int_equal(s->repair.count, 1);
+}
+
+static void commit_with_mask(uint32_t acked)
+{
+    struct sherd_request r = request_of(SHERD_COMMIT, 0);
+
+    serve(request_of(SHERD_PREPARE, 0));
+    r.acked = acked;
+    serve(r);
+}
+
+static void the_lowest_holder_repairs_who_is_not_in_the_mask(void **state)
+{
+    (void)state;
+    commit_with_mask(6); /* slots 1 and 2 */
+    assert_int_equal(s->repair.count, 1);
+}
+
+static void the_others_leave_it_to_it(void **state)
+{
+    (void)state;
+    commit_with_mask(3); /* slots 0 and 1 */
+    assert_int_equal(s->repair.count, 0);
+}
+
+/* The walk, over one entry. */
+enum what { VALUE, TOMBSTONE, EXPIRING, UNDECIDED, UNDECIDED_TOMBSTONE };
+enum { UNCLEAN = 1, FOLLOWS = 2 };
+/* clang-format off */
+static struct row {
+    const char *name;
+    enum what what;
+    uint64_t age_ms, expired_ms; /* since its ballot, since its expiry */
+    unsigned flags;
+    const char *then; /* s: it has its shard; f: a round begins, after which it may be forgotten */
+} rows[] = {
+    {"a value stays",                        VALUE,       10 * MINUTE_MS, 0,             0, "s"},
+    {"an old tombstone may go",              TOMBSTONE,   3 * MINUTE_MS,  0,             0, "f"},
+    {"... not one above the floor",          TOMBSTONE,   MINUTE_MS,      0,             0, "" },
+    {"... nor while the epoch is not clean", TOMBSTONE,   3 * MINUTE_MS,  0,       UNCLEAN, "" },
+    {"... nor where another slot leads",     TOMBSTONE,   3 * MINUTE_MS,  0,       FOLLOWS, "" },
+    {"... nor an undecided one",    UNDECIDED_TOMBSTONE,  3 * MINUTE_MS,  0,             0, "" },
+    {"an expired value's shard is freed",    EXPIRING,    3 * MINUTE_MS,  MINUTE_MS,     0, "f"},
+    {"... after a minute, not before",       EXPIRING,    3 * MINUTE_MS,  MINUTE_MS - 1, 0, "s"},
+    {"what is undecided does not expire",    UNDECIDED,   3 * MINUTE_MS,  MINUTE_MS,     0, "s"},
+};
+/* clang-format on */
+
+static void put(const struct row *row)
+{
+    struct sherd_request r = request_of(SHERD_PREPARE, row->age_ms);
+
+    if (row->what == TOMBSTONE || row->what == UNDECIDED_TOMBSTONE) {
+        r.meta = (struct sherd_meta){.flags = SHERD_META_TOMBSTONE};
+        r.shard = (struct sherd_bytes){NULL, 0};
+    }
+    if (row->what == EXPIRING || row->what == UNDECIDED)
+        r.meta.expires_ms = WALL_MS - row->expired_ms;
+    serve(r);
+    r.kind = SHERD_COMMIT;
+    if (row->what != UNDECIDED && row->what != UNDECIDED_TOMBSTONE) serve(r);
+}
+
+static void run_row(void **state)
+{
+    const struct row *row = *state;
+    struct sherd_record record;
+    char then[4] = "";
+
+    assert_int_equal(set_up(NULL), 0);
+    put(row);
+    s->states[0].clean = !(row->flags & UNCLEAN);
+    s->states[0].holders = row->flags & FOLLOWS ? 7 : 6;
+    sherd_service_walk(s);
+    record = held();
+    assert_int_equal(record.count, 1); /* the walk alone lets nothing go */
+    if (record.entries[0].has_shard) strcat(then, "s");
+    if (s->dead.count != 0) strcat(then, "f");
+    assert_string_equal(then, row->then);
+    tear_down(NULL);
+}
+
+static void the_floor_stays_behind_the_clock(void **state)
+{
+    struct sherd_ballot floor = sherd_service_raise_floor(s, 0);
+
+    (void)state;
+    assert_int_equal(floor.epoch, EPOCH);
+    assert_int_equal(sherd_clock_wall_ms(floor.clock), WALL_MS - SHERD_FLOOR_BEHIND_MS);
+    s->wall_ms -= MINUTE_MS; /* a clock that was set back lowers nothing */
+    assert_true(sherd_ballot_equal(sherd_service_raise_floor(s, 0), floor));
+}
+
+static void a_ballot_below_the_floor_comes_too_late(void **state)
+{
+    (void)state;
+    sherd_service_raise_floor(s, 0);
+    serve(request_of(SHERD_PREPARE, SHERD_FLOOR_BEHIND_MS + 1));
+    assert_int_equal(held().count, 0);
+    serve(request_of(SHERD_PREPARE, SHERD_FLOOR_BEHIND_MS - 1));
+    assert_int_equal(held().count, 1);
+}
+
+int main(void)
+{
+#define ALONE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+    const struct CMUnitTest alone[] = {
+        ALONE(an_undecided_entry_is_swept_by_the_slots_in_turn),
+        ALONE(a_commit_of_what_is_not_here_is_repaired),
+        ALONE(the_lowest_holder_repairs_who_is_not_in_the_mask),
+        ALONE(the_others_leave_it_to_it),
+        ALONE(the_floor_stays_behind_the_clock),
+        ALONE(a_ballot_below_the_floor_comes_too_late),
+    };
+    struct CMUnitTest tests[LEN(rows) + LEN(alone)] = {0};
+
+    for (size_t i = 0; i < LEN(rows); i++)
+        tests[i] = (struct CMUnitTest){
+            .name = rows[i].name, .test_func = run_row, .initial_state = &rows[i]};
+    memcpy(&tests[LEN(rows)], alone, sizeof(alone));
+    return cmocka_run_group_tests_name("upkeep", tests, NULL, NULL);
+}
