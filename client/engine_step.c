@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "client/engine_parts.h"
+#include "client/test_hooks.h"
 
 /* ---- what is still to be told ---- */
 
@@ -171,7 +172,7 @@ static bool send_to(struct sherd_engine *e, struct sherd_run *run,
 static void send(struct sherd_engine *e, struct sherd_run *run, const struct sherd_effect *effect)
 {
     bool wants_answer = effect->message != SHERD_COMMIT || run->op.commit_wanted;
-    uint32_t unsent = 0;
+    uint32_t slots = sherd_hook_send(effect->message, effect->slots), unsent = 0;
 
     if (run->asked_round != run->op.round) {
         memset(run->asked, 0, sizeof(run->asked));
@@ -181,7 +182,7 @@ static void send(struct sherd_engine *e, struct sherd_run *run, const struct she
         if (effect->message == SHERD_READ || effect->message == SHERD_PROMISE)
             sherd_pieces_reset(&run->pieces);
     }
-    for (uint32_t rest = effect->slots; rest != 0; rest &= rest - 1) {
+    for (uint32_t rest = slots; rest != 0; rest &= rest - 1) {
         uint8_t slot = sherd_slots_first(rest);
         if (!send_to(e, run, effect, slot)) unsent |= sherd_slot(slot);
     }
@@ -346,6 +347,14 @@ static void note_latency(struct sherd_engine *e, uint64_t latency_us)
     e->latency_count = 0;
 }
 
+/* How many voters have ACKed an own attempt. */
+static unsigned acks_of(const struct sherd_operation *op)
+{
+    const struct sherd_writer *w = &op->writer;
+
+    return op->phase == SHERD_PHASE_WRITING ? sherd_slots_count(w->acked & w->voters) : 0;
+}
+
 static void bind(struct sherd_engine *e, struct sherd_run *run)
 {
     if (!run->op.map || (run->bound && run->bound->map == run->op.map)) return;
@@ -368,8 +377,10 @@ void sherd_run_step(struct sherd_engine *e, struct sherd_run *run, const struct 
         .straggler_us = e->straggler_us,
     };
     struct sherd_effects effects;
+    unsigned acks = acks_of(&run->op);
 
     sherd_operation_step(&run->op, &env, event, &effects);
+    sherd_hook_acks(acks, acks_of(&run->op), run->op.writer.quorum.q);
     bind(e, run);
     if (was_reading && run->op.phase != SHERD_PHASE_READING &&
         run->op.reader.verdict == SHERD_READER_COMPLETE)
