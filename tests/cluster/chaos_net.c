@@ -56,28 +56,29 @@ static const char *run_script(const char *text)
     return result.err[0] != '\0' ? result.err : "it failed";
 }
 
-static void must_run(const char *what, const char *text)
-{
-    const char *error = run_script(text);
-
-    if (error != NULL) skip(what, error);
-}
-
+/* Whatever may be missing on a machine is tried here; later than this, an error is one. */
 static void make_outer(struct net *n)
 {
     char script[SCRIPT_SIZE];
+    const char *error;
 
     if (unshare(CLONE_NEWNET) < 0) skip("unshare", strerror(errno));
     n->outer = open_own();
     if (n->outer < 0) skip("/proc/self/ns/net", strerror(errno));
     snprintf(script, sizeof(script),
-             "command -v ip nft >&2 || { echo 'ip or nft is missing' >&2; exit 1; }\n"
+             "command -v ip nft >/dev/null || { echo 'ip or nft is missing' >&2; exit 1; }\n"
              "ip link set lo up\n"
              "ip link add bridge0 type bridge\n"
              "ip addr add 10.77.0.%u/24 dev bridge0\n"
-             "ip link set bridge0 up\n",
+             "ip link set bridge0 up\n"
+             "ip link add try0 type veth peer name try1\n"
+             "ip link del try0\n"
+             "nft add table ip try\n"
+             "nft 'add chain ip try in { type nat hook prerouting priority -100; }'\n"
+             "nft delete table ip try\n",
              OPERATOR);
-    must_run("bridge", script);
+    error = run_script(script);
+    if (error != NULL) skip("bridge, veth, nftables", error);
 }
 
 /* What a host drops, and what it hands to its proxy. */
@@ -88,20 +89,34 @@ static void make_rules(unsigned host, bool is_node, char out[SCRIPT_SIZE])
     net_address(host, address);
     if (is_node)
         snprintf(redirect, sizeof(redirect),
-                 "table ip proxy { chain in { type nat hook prerouting priority -100; "
-                 "iifname eth0 tcp dport %u redirect to :%u; "
-                 "iifname eth0 tcp dport %u redirect to :%u; } }\n",
+                 "table ip proxy {\n"
+                 "chain in {\n"
+                 "type nat hook prerouting priority -100;\n"
+                 "iifname eth0 tcp dport %u redirect to :%u;\n"
+                 "iifname eth0 tcp dport %u redirect to :%u;\n"
+                 "}\n}\n",
                  NET_PORT, NET_PROXY_PORT, NET_KEEPER_PORT, NET_PROXY_KEEPER_PORT);
     snprintf(out, SCRIPT_SIZE,
              "ip link set lo up\n"
              "ip addr add %s/24 dev eth0\n"
              "ip link set eth0 up\n"
              "nft -f - <<END\n"
-             "table inet chaos { set cut { type ipv4_addr; }\n"
-             "chain in { type filter hook input priority 0; ip saddr @cut drop; } }\n"
+             "table inet chaos {\n"
+             "set cut { type ipv4_addr; }\n"
+             "chain in {\n"
+             "type filter hook input priority 0;\n"
+             "ip saddr @cut drop;\n"
+             "}\n}\n"
              "%s"
              "END\n",
              address, redirect);
+}
+
+static void must_run(const char *script)
+{
+    const char *error = run_script(script);
+
+    if (error != NULL) test_fail("network: %s: %s", error, script);
 }
 
 static void make_host(struct net *n, unsigned host)
@@ -119,10 +134,10 @@ static void make_host(struct net *n, unsigned host)
              "ip link set host%u master bridge0\n"
              "ip link set host%u up\n",
              host, (long)getpid(), n->inner[host], host, host);
-    must_run("veth", script);
+    must_run(script);
     enter(n->inner[host]);
     make_rules(host, host < n->nodes, script);
-    must_run("nftables", script);
+    must_run(script);
     enter(n->outer);
 }
 
