@@ -74,6 +74,7 @@ static void init(struct sim_cluster *c)
     for (uint8_t i = 0; i < c->keys; i++) {
         snprintf(c->key_text[i], sizeof(c->key_text[i]), "k%u", i % 10u);
         c->key_hash[i] = sherd_hash_key(c->key_text[i], strlen(c->key_text[i]));
+        c->history[i] = (struct history){.calls = c->history_room[i], .room = SIM_HISTORY_MAX};
     }
 }
 
@@ -221,7 +222,7 @@ static void settle(struct sim_cluster *c)
     if (!is_settled(c, &why)) sim_fail(&c->world, "after the calm: %s", why);
 }
 
-static void ask(struct sim_cluster *c, enum sim_kind kind, uint8_t key)
+static void ask(struct sim_cluster *c, enum history_kind kind, uint8_t key)
 {
     const struct sim_op *o = sim_load_ask(&c->client[0], kind, key, LAST_CALL_US);
     enum sherd_outcome outcome = SHERD_OK;
@@ -230,8 +231,8 @@ static void ask(struct sim_cluster *c, enum sim_kind kind, uint8_t key)
     while (!o->over && !c->world.failed)
         run_for(c, SIM_MS);
     outcome = o->op.outcome;
-    if (outcome == SHERD_OK || (kind == SIM_GET && outcome == SHERD_NOT_FOUND)) return;
-    if (kind != SIM_SET && outcome == SHERD_LOST && c->lossy) return;
+    if (outcome == SHERD_OK || (kind == HISTORY_GET && outcome == SHERD_NOT_FOUND)) return;
+    if (kind != HISTORY_SET && outcome == SHERD_LOST && c->lossy) return;
     sim_fail(&c->world, "after the calm, key %u: call %d ends with %s", key, kind,
              sherd_outcome_name(outcome));
 }
@@ -239,11 +240,14 @@ static void ask(struct sim_cluster *c, enum sim_kind kind, uint8_t key)
 static void judge(struct sim_cluster *c)
 {
     for (uint8_t key = 0; key < c->keys; key++) {
-        enum sim_judgement j = sim_history_check(&c->history[key]);
-        if (j == SIM_TOO_LONG) c->counts->too_long++;
-        if (j != SIM_NOT_LINEARIZABLE) continue;
-        sim_fail(&c->world, "the history of key %u is not linearizable", key);
-        sim_history_print(&c->history[key], c->key_text[key]);
+        enum history_verdict verdict = history_check(c->config.checker, &c->history[key]);
+        if (verdict == HISTORY_LINEARIZABLE) continue;
+        c->counts->too_hard += verdict == HISTORY_TOO_HARD;
+        sim_fail(&c->world, "the history of key %u is %s", key,
+                 verdict == HISTORY_TOO_HARD ? "too hard to judge" : "not linearizable");
+        history_print(stdout, &c->history[key], c->key_text[key]);
+        if (verdict == HISTORY_NOT_LINEARIZABLE)
+            history_explain(c->config.checker, &c->history[key], c->key_text[key], stdout);
     }
 }
 
@@ -310,9 +314,9 @@ void sim_cluster_run(struct sim_cluster *c, const struct sim_config *config,
     }
     if (!c->world.failed) storm(c, 300 + sim_below(&c->world, 4000));
     for (uint8_t key = 0; key < c->keys && !c->world.failed; key++) {
-        ask(c, SIM_GET, key);
-        ask(c, SIM_SET, key);
-        ask(c, SIM_GET, key);
+        ask(c, HISTORY_GET, key);
+        ask(c, HISTORY_SET, key);
+        ask(c, HISTORY_GET, key);
     }
     judge(c);
     if (c->world.failed && c->world.trace) print_records(c);

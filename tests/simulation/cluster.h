@@ -16,13 +16,14 @@
 #include "coord/participant.h"
 #include "coord/partition.h"
 #include "coord/wire.h"
-#include "tests/simulation/history.h"
+#include "tests/history/check.h"
 #include "tests/simulation/world.h"
 
 enum {
     SIM_NODES_MAX = 8,
     SIM_CLIENTS_MAX = 4,
     SIM_KEYS_MAX = 4,
+    SIM_HISTORY_MAX = 120, /* calls of one key */
     SIM_PARTITIONS_MAX = 2,
     SIM_SLOTS_MAX = 6,
     SIM_MAPS_MAX = 256, /* versions of one schedule */
@@ -76,6 +77,7 @@ struct sim_config {
     uint32_t breaks; /* bits of enum sim_break */
     bool trace;
     struct sherd_ecc *ecc; /* of k+m */
+    struct history_checker *checker;
 };
 
 /* A published map, decoded once for everybody. */
@@ -153,11 +155,11 @@ struct sim_op {
     sim_op_compute compute;
     sim_op_done done;
     /* callers */
-    uint8_t kind; /* enum sim_kind */
+    uint8_t kind; /* enum history_kind */
     int64_t delta;
     int64_t expect_value;
     struct sherd_ballot expect;
-    struct sim_call *call;
+    struct history_call *call;
     bool answered, told;
     /* daemons */
     uint8_t task;
@@ -218,7 +220,7 @@ struct sim_network {
 
 struct sim_counts {
     uint64_t schedules, calls, outcomes[SHERD_OUTCOME_COUNT], died, messages, events;
-    uint64_t wipes, forgotten, stops, cuts, epochs, lost_markers, too_long, updates;
+    uint64_t wipes, forgotten, stops, cuts, epochs, lost_markers, too_hard, updates;
 };
 
 struct sim_cluster {
@@ -242,7 +244,8 @@ struct sim_cluster {
     struct sim_node node[SIM_NODES_MAX];
     struct sim_keeper keeper;
     struct sim_client client[SIM_CLIENTS_MAX];
-    struct sim_history history[SIM_KEYS_MAX];
+    struct history history[SIM_KEYS_MAX];
+    struct history_call history_room[SIM_KEYS_MAX][SIM_HISTORY_MAX];
     struct sim_counts *counts;
 };
 

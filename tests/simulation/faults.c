@@ -174,7 +174,7 @@ static void begin_anew(struct sim_cluster *c, uint16_t partition)
     c->lossy = true;
     for (uint8_t key = 0; key < c->keys; key++)
         if (sim_partition_of(c, key) == partition)
-            sim_history_add(&c->history[key], SIM_LOSS, c->world.order);
+            history_add(&c->history[key], HISTORY_LOSS, c->world.order);
 }
 
 void sim_faults_judge_map(struct sim_cluster *c, const struct sherd_map *map)
@@ -272,7 +272,7 @@ static void kill_client(struct sim_cluster *c)
     sim_trace(&c->world, "client %u: dies", cl->address);
     c->counts->died++;
     for (struct sim_op *o = cl->ops; o; o = o->next)
-        if (o->call && o->kind == SIM_GET) sim_history_remove(&c->history[o->key], o->call);
+        if (o->call && o->kind == HISTORY_GET) history_remove(o->call);
     sim_client_stop(cl);
     sim_after(&c->world, duration(c), start_client, cl, 0);
 }

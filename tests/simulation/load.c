@@ -20,14 +20,17 @@ static struct sherd_event compute(struct sim_op *o)
     struct sherd_ballot version = o->op.exists ? o->op.version : SHERD_BALLOT_ZERO;
 
     switch (o->kind) {
-    case SIM_CAS:
+    case HISTORY_CAS:
         if (!sherd_ballot_equal(version, o->expect)) return refused(SHERD_CONFLICT);
         return computed(o, o->delta);
-    case SIM_INCREMENT: return computed(o, (o->op.exists ? o->current : 0) + o->delta);
+    case HISTORY_INCREMENT: return computed(o, (o->op.exists ? o->current : 0) + o->delta);
     default: /* REPLACE, REMOVE */
         return o->op.exists ? computed(o, o->delta) : refused(SHERD_NOT_FOUND);
     }
 }
+
+/* As the history has it. */
+static int64_t value_of(int64_t value) { return value > 0 ? value : HISTORY_NONE; }
 
 static void learn(struct sim_op *o, int64_t value)
 {
@@ -35,104 +38,105 @@ static void learn(struct sim_op *o, int64_t value)
     o->client->known_value[o->key] = value;
 }
 
-static void close_read(struct sim_op *o, struct sim_call *call)
+static void close_read(struct sim_op *o, struct history_call *call)
 {
     switch (o->op.outcome) {
     case SHERD_OK:
-        call->seen = o->current;
+        call->seen = value_of(o->current);
         learn(o, o->current);
         break;
     case SHERD_NOT_FOUND: learn(o, 0); break;
     case SHERD_LOST:
-        call->seen = SIM_LOST;
+        call->seen = HISTORY_LOST;
         if (o->op.found.flags & SHERD_META_LOST) break;
         __attribute__((fallthrough));
-    default: sim_history_remove(&o->client->cluster->history[o->key], call); return;
+    default: history_remove(call); return;
     }
     call->end = o->client->cluster->world.order;
 }
 
-static void close_write(struct sim_op *o, struct sim_call *call)
+static void close_write(struct sim_op *o, struct history_call *call)
 {
     switch (o->op.outcome) {
     case SHERD_OK:
         call->hit = true;
-        call->seen = o->value;
+        call->seen = value_of(o->value);
         learn(o, o->value);
         break;
     case SHERD_CONFLICT:
     case SHERD_NOT_FOUND: break; /* it was looked at, and was not so */
     case SHERD_UNCERTAIN: return;
-    default: sim_history_remove(&o->client->cluster->history[o->key], call); return;
+    default: history_remove(call); return;
     }
     call->end = o->client->cluster->world.order;
 }
 
 static void on_done(struct sim_op *o)
 {
-    static const char *const names[] = {"get",     "set",    "delete",    "cas",
-                                        "replace", "remove", "increment", "loss"};
     struct sim_cluster *c = o->client->cluster;
-    struct sim_call *call = o->call;
+    struct history_call *call = o->call;
 
     if (!call) return;
     o->call = NULL;
     c->counts->outcomes[o->op.outcome]++;
-    sim_trace(&c->world, "client %u: %s key %u value %lld: %s", o->client->address, names[o->kind],
-              o->key, (long long)(o->kind == SIM_GET ? o->current : o->value),
+    sim_trace(&c->world, "client %u: %s key %u value %lld: %s", o->client->address,
+              history_kind_name((enum history_kind)o->kind), o->key,
+              (long long)(o->kind == HISTORY_GET ? o->current : o->value),
               sherd_outcome_name(o->op.outcome));
     if (o->op.outcome == SHERD_LOST && !c->lossy)
         sim_fail(&c->world, "key %u: LOST was said, and too little was lost for it", o->key);
-    if (o->kind == SIM_GET)
+    if (o->kind == HISTORY_GET)
         close_read(o, call);
     else
         close_write(o, call);
 }
 
-static enum sherd_goal goal_of(enum sim_kind kind)
+static enum sherd_goal goal_of(enum history_kind kind)
 {
-    if (kind == SIM_GET) return SHERD_GOAL_GET;
-    return kind == SIM_SET || kind == SIM_DELETE ? SHERD_GOAL_SET : SHERD_GOAL_UPDATE;
+    if (kind == HISTORY_GET) return SHERD_GOAL_GET;
+    return kind == HISTORY_SET || kind == HISTORY_DELETE ? SHERD_GOAL_SET : SHERD_GOAL_UPDATE;
 }
 
-static void describe(struct sim_op *o, struct sim_call *call)
+static void describe(struct sim_op *o, struct history_call *call)
 {
     struct sim_cluster *c = o->client->cluster;
 
     switch (o->kind) {
-    case SIM_INCREMENT:
+    case HISTORY_INCREMENT:
         o->delta = call->value = 1000000 * (1 + (int64_t)sim_below(&c->world, 1000000000));
         o->op.want_value = true;
         break;
-    case SIM_DELETE: sim_op_set_value(o, 0); break;
-    case SIM_GET:
-    case SIM_REMOVE: break;
-    case SIM_SET:
+    case HISTORY_DELETE: sim_op_set_value(o, 0); break;
+    case HISTORY_GET:
+    case HISTORY_REMOVE: break;
+    case HISTORY_SET:
         call->value = ++c->next_value;
         sim_op_set_value(o, call->value);
         break;
     default: o->delta = call->value = ++c->next_value; break;
     }
-    if (o->kind != SIM_CAS) return;
+    if (o->kind != HISTORY_CAS) return;
     if (sim_below(&c->world, 5) == 0) { /* only if there is no value */
         o->expect = SHERD_BALLOT_ZERO;
         return;
     }
     o->expect = o->client->known[o->key];
-    o->expect_value = call->expect = o->client->known_value[o->key];
+    o->expect_value = o->client->known_value[o->key];
+    call->expect = value_of(o->expect_value);
 }
 
-static struct sim_op *begin(struct sim_client *cl, enum sim_kind kind, uint8_t key,
+static struct sim_op *begin(struct sim_client *cl, enum history_kind kind, uint8_t key,
                             uint64_t timeout_us)
 {
     struct sim_cluster *c = cl->cluster;
-    struct sim_call *call = sim_history_add(&c->history[key], kind, c->world.order);
+    struct history_call *call = history_add(&c->history[key], kind, c->world.order);
     struct sim_op *o = NULL;
 
     if (!call) return NULL;
     o = sim_op_new(cl, goal_of(kind), key, timeout_us);
     o->kind = (uint8_t)kind;
     o->call = call;
+    call->process = cl->address;
     o->compute = compute;
     o->done = on_done;
     describe(o, call);
@@ -154,12 +158,13 @@ static bool is_busy(const struct sim_client *cl, uint8_t key)
 
 void sim_load_call(struct sim_cluster *c)
 {
-    static const uint8_t kinds[] = {SIM_GET, SIM_GET,    SIM_GET,       SIM_SET,      SIM_SET,
-                                    SIM_SET, SIM_DELETE, SIM_CAS,       SIM_CAS,      SIM_REPLACE,
-                                    SIM_CAS, SIM_REMOVE, SIM_INCREMENT, SIM_INCREMENT};
+    static const uint8_t kinds[] = {
+        HISTORY_GET, HISTORY_GET,    HISTORY_GET,       HISTORY_SET,      HISTORY_SET,
+        HISTORY_SET, HISTORY_DELETE, HISTORY_CAS,       HISTORY_CAS,      HISTORY_REPLACE,
+        HISTORY_CAS, HISTORY_REMOVE, HISTORY_INCREMENT, HISTORY_INCREMENT};
     struct sim_client *cl = &c->client[sim_below(&c->world, c->clients)];
     uint8_t key = (uint8_t)sim_below(&c->world, c->keys);
-    enum sim_kind kind = kinds[sim_below(&c->world, sizeof(kinds))];
+    enum history_kind kind = kinds[sim_below(&c->world, sizeof(kinds))];
     uint64_t timeout_us = TIMEOUT_MIN_US + sim_below(&c->world, TIMEOUT_MAX_US - TIMEOUT_MIN_US);
 
     if (!cl->up || !cl->map || is_busy(cl, key) || cl->frozen_until_us > c->world.now_us) return;
@@ -167,7 +172,7 @@ void sim_load_call(struct sim_cluster *c)
     begin(cl, kind, key, timeout_us);
 }
 
-const struct sim_op *sim_load_ask(struct sim_client *cl, enum sim_kind kind, uint8_t key,
+const struct sim_op *sim_load_ask(struct sim_client *cl, enum history_kind kind, uint8_t key,
                                   uint64_t timeout_us)
 {
     return begin(cl, kind, key, timeout_us);

@@ -8,7 +8,7 @@
 void sim_load_call(struct sim_cluster *c);
 
 /* A given call by a given client, for the caller to watch; NULL: the history is full. */
-const struct sim_op *sim_load_ask(struct sim_client *cl, enum sim_kind kind, uint8_t key,
+const struct sim_op *sim_load_ask(struct sim_client *cl, enum history_kind kind, uint8_t key,
                                   uint64_t timeout_us);
 
 #endif

@@ -164,14 +164,14 @@ static struct sherd_participant_env env_of(struct sim_node *n, const struct sher
 static void note_lost(struct sim_node *n, const struct sherd_request *r, int key)
 {
     struct sim_cluster *c = n->cluster;
-    struct sim_history *h = &c->history[key];
+    struct history *h = &c->history[key];
 
     if (r->kind != SHERD_PREPARE || !(r->meta.flags & SHERD_META_LOST)) return;
     c->counts->lost_markers++;
     if (!c->lossy)
         sim_fail(&c->world, "key %d is called lost, and too little was lost for it", key);
-    struct sim_call *call = sim_history_add(h, SIM_LOSS, c->world.order);
-    if (call) call->value = SIM_LOST;
+    struct history_call *call = history_add(h, HISTORY_LOSS, c->world.order);
+    if (call) call->value = HISTORY_LOST;
 }
 
 static void serve_key(struct sim_node *n, uint8_t from, const struct sherd_envelope *e,

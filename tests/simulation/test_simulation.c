@@ -82,9 +82,9 @@ static void print_counts(const struct sim_counts *n, const struct options *o)
     printf("%u+%u: %" PRIu64 " schedules, %" PRIu64 " events, %" PRIu64 " messages, %" PRIu64
            " maps, %" PRIu64 " losses of state, %" PRIu64 " stops, %" PRIu64 " cuts, %" PRIu64
            " clients died; %" PRIu64 " values lost, %" PRIu64 " tombstones gone, %" PRIu64
-           " histories too long\n  %" PRIu64 " calls:",
+           " histories too hard\n  %" PRIu64 " calls:",
            o->k, o->m, n->schedules, n->events, n->messages, n->epochs, n->wipes, n->stops, n->cuts,
-           n->died, n->lost_markers, n->forgotten, n->too_long, n->calls);
+           n->died, n->lost_markers, n->forgotten, n->too_hard, n->calls);
     for (int i = 0; i < SHERD_OUTCOME_COUNT; i++)
         if (n->outcomes[i])
             printf(" %s %" PRIu64, sherd_outcome_name((enum sherd_outcome)i), n->outcomes[i]);
@@ -103,6 +103,7 @@ static void explain(const struct sim_cluster *c, const struct options *o)
 static bool run(const struct options *o, struct sherd_ecc *ecc, struct sim_counts *counts)
 {
     struct sim_cluster *c = calloc(1, sizeof(*c));
+    struct history_checker *checker = history_checker_new(1 << 22);
     bool failed = false;
 
     SHERD_ASSERT(c != NULL);
@@ -112,12 +113,14 @@ static bool run(const struct options *o, struct sherd_ecc *ecc, struct sim_count
                                     .m = (uint8_t)o->m,
                                     .breaks = o->breaks,
                                     .trace = o->trace,
-                                    .ecc = ecc};
+                                    .ecc = ecc,
+                                    .checker = checker};
         sim_cluster_run(c, &config, counts);
         failed = c->world.failed;
         if (failed) explain(c, o);
         sim_cluster_fini(c);
     }
+    history_checker_free(checker);
     free(c);
     return failed;
 }
