@@ -140,7 +140,7 @@ void chaos_start_worker(struct chaos *c, unsigned worker, const char *die_at)
 
     if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0) test_fail("no /proc");
     snprintf(events, sizeof(events), "%s/client-%u-%u.events", process_root(), worker,
-             c->processes[h].starts);
+             c->processes[h].starts + 1);
     snprintf(control, sizeof(control), "%s/control", process_root());
     snprintf(host, sizeof(host), "%u", h);
     c->next_process += WORKER_PROCESSES;
