@@ -113,10 +113,12 @@ static void pump(struct proxy *p, struct proxy_pair *pair, unsigned from, uint64
 
 /* ---- Connections ---- */
 
-static void close_pair(struct proxy_pair *pair)
+static void close_pair(const struct proxy *p, struct proxy_pair *pair)
 {
     for (unsigned i = 0; i < 2; i++) {
         struct chunk *c = pair->ways[i].first;
+        /* A child that has not got as far as its exec still has it open. */
+        epoll_ctl(p->epoll, EPOLL_CTL_DEL, pair->fds[i], NULL);
         while (c != NULL) {
             struct chunk *next = c->next;
             free(c);
@@ -138,7 +140,7 @@ static void close_broken(struct proxy *p)
             continue;
         }
         *at = pair->next;
-        close_pair(pair);
+        close_pair(p, pair);
     }
 }
 
