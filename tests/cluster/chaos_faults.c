@@ -9,6 +9,8 @@ enum {
     CLOCK_LIMIT_MS = 40000,
     CLOCK_WIDTH_MS = 50000, /* two clocks more than 60 s apart refuse each other */
     FRESH_US = 2 * SECOND_US,
+    TROUBLE_US = 4 * SECOND_US, /* how long a rebuild is disturbed, before it is let finish */
+    WIPE_WAIT_US = 20 * SECOND_US,
     PAUSE_MAX_US = 15 * SECOND_US,
 };
 
@@ -108,7 +110,7 @@ static bool begin_kill(struct faults *f, struct fault *x, struct dice *d, uint32
     struct chaos *c = f->chaos;
     uint32_t node = x->kind == FAULT_KILL_KEEPER ? 0 : roll(d, c->nodes);
 
-    *ms = roll(d, 4) == 0 ? c->vacate_after_ms + roll(d, 3000) : between(d, 1, 3000);
+    *ms = roll(d, 8) == 0 ? c->vacate_after_ms + roll(d, 3000) : between(d, 1, 3000);
     if (!may_lose_one(f) || c->processes[node].pid == 0) return false;
     lose(f, x);
     x->a = bit(node);
@@ -146,9 +148,6 @@ static bool begin_wipe(struct faults *f, struct fault *x, struct dice *d, uint32
     uint32_t set = pick_set(d, all_nodes(c), c->m);
 
     *ms = between(d, 1, 4000);
-    for (unsigned i = 0; i < FAULTS_AT_ONCE; i++)
-        if (f->list[i].active) return false;
-    if (f->losing || c->weak > 0) return false;
     chaos_say(c, "clients pause, to lose m nodes at once");
     if (!wait_whole(c)) {
         chaos_say(c, "not whole in time: nobody is killed");
@@ -458,16 +457,48 @@ static struct fault *find_place(struct faults *f, enum fault_kind kind)
     return place;
 }
 
+/* Servers and their links are left alone for a while, so that what they lost is rebuilt and more
+ * may be lost; or until everything is well, for the loss of m. Clients are not. */
+static bool is_spared(const struct faults *f, enum fault_kind kind)
+{
+    uint64_t now_us = test_now_us();
+
+    if (kind >= FAULT_CLIENT_KILL) return false;
+    return f->wipe_until_us > now_us ||
+           (f->losing && f->back_us != 0 && now_us > f->back_us + TROUBLE_US);
+}
+
+static bool is_calm(const struct faults *f)
+{
+    for (unsigned i = 0; i < FAULTS_AT_ONCE; i++)
+        if (f->list[i].active && f->list[i].kind < FAULT_CLIENT_KILL) return false;
+    return !f->losing && f->chaos->weak == 0;
+}
+
+/* A wipe that is due comes once it is calm. */
+static enum fault_kind choose_kind(struct faults *f, struct dice *d)
+{
+    enum fault_kind kind = pick_kind(d);
+
+    if (f->wipe_until_us > test_now_us() && is_calm(f)) {
+        f->wipe_until_us = 0;
+        return FAULT_WIPE;
+    }
+    if (kind != FAULT_WIPE) return is_spared(f, kind) ? FAULT_KINDS : kind;
+    if (f->wipe_until_us < test_now_us()) f->wipe_until_us = test_now_us() + WIPE_WAIT_US;
+    return FAULT_KINDS;
+}
+
 static void step(struct faults *f)
 {
     struct dice d = {f->chaos->seed * 0x9e3779b97f4a7c15 + ++f->step * 0xd6e8feb86659fd93};
     uint32_t pause_ms = between(&d, 100, 1500), ms = 0;
-    enum fault_kind kind = pick_kind(&d);
+    enum fault_kind kind = choose_kind(f, &d);
     struct fault *place = find_place(f, kind);
     struct fault x = {.kind = kind, .active = true};
 
     f->next_us = test_now_us() + (uint64_t)pause_ms * 1000;
-    if (place == NULL || !begin(f, &x, &d, &ms)) return;
+    if (kind == FAULT_KINDS || place == NULL || !begin(f, &x, &d, &ms)) return;
     x.end_us = test_now_us() + (uint64_t)ms * 1000;
     f->counts[kind]++;
     *place = x;

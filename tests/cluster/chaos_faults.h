@@ -14,8 +14,9 @@
 
 #include "tests/cluster/chaos_cluster.h"
 
+/* From CLIENT_KILL on: nothing that troubles servers. */
 #define FAULTS_MAP(X)                                     \
-    X(KILL, "a server killed", 16)                        \
+    X(KILL, "a server killed", 24)                        \
     X(KILL_KEEPER, "the keeper's server killed", 4)       \
     X(WIPE, "m servers killed at once", 6)                \
     X(STOP, "a server stopped", 14)                       \
@@ -53,10 +54,11 @@ struct faults {
     struct fault list[FAULTS_AT_ONCE];
     uint64_t next_us;
     uint32_t step;
-    int64_t clock_low_ms; /* all offsets are in low .. low + FAULT_CLOCK_WIDTH_MS */
-    uint64_t lost_us;     /* when state was last lost */
-    uint64_t back_us;     /* when the last of those nodes was there again; 0: not yet */
-    bool losing;          /* and it is not all rebuilt */
+    int64_t clock_low_ms;   /* all offsets are in low .. low + FAULT_CLOCK_WIDTH_MS */
+    uint64_t lost_us;       /* when state was last lost */
+    uint64_t back_us;       /* when the last of those nodes was there again; 0: not yet */
+    bool losing;            /* and it is not all rebuilt */
+    uint64_t wipe_until_us; /* m servers are to be killed, as soon as it is calm */
     uint64_t counts[FAULT_KINDS];
     uint32_t recoveries_ms[FAULT_RECOVERIES_MAX];
     unsigned recovery_count;
