@@ -110,15 +110,23 @@ static uint64_t next_random(struct sherd_engine *e)
 }
 
 /* A step out of these phases binds the newest map; the others look at the map bound to. */
-static const struct sherd_partition *partition_of_step(const struct sherd_engine *e,
-                                                       const struct sherd_operation *op)
+static const struct sherd_map *map_of_step(const struct sherd_engine *e,
+                                           const struct sherd_operation *op)
 {
-    const struct sherd_map *map = e->map->map;
-
     if (op->map && op->phase != SHERD_PHASE_IDLE && op->phase != SHERD_PHASE_WAITING &&
         op->phase != SHERD_PHASE_COMPUTING)
-        return op->partition;
-    return &map->partitions[sherd_map_partition_of(map, op->key_hash)];
+        return op->map;
+    return e->map->map;
+}
+
+/* A node that has lost its state since the map was made has no vote in it. To count on such nodes
+ * would send writes that can only get to the others, where they may look as if they were complete:
+ * with m nodes lost the key would be, too, when the next epoch comes between (PROTOCOL 7.8). */
+static bool is_alive_in(const struct sherd_map *map, const struct sherd_peer *p)
+{
+    uint64_t known = p && p->node < map->node_count ? map->nodes[p->node].incarnation : 0;
+
+    return known == 0 || p->incarnation == known;
 }
 
 /* Who missed a straggler deadline is not waited for again, and not asked first; but a write does
@@ -133,13 +141,15 @@ static bool counts_stragglers(const struct sherd_operation *op)
 
 static uint32_t reachable_of(const struct sherd_engine *e, const struct sherd_operation *op)
 {
-    const struct sherd_partition *p = partition_of_step(e, op);
+    const struct sherd_map *map = map_of_step(e, op);
+    const struct sherd_partition *p = &map->partitions[sherd_map_partition_of(map, op->key_hash)];
     bool stragglers_too = counts_stragglers(op);
     uint32_t reachable = 0;
 
     for (uint32_t rest = sherd_partition_holders(p); rest != 0; rest &= rest - 1) {
         uint8_t slot = sherd_slots_first(rest);
-        if (sherd_peer_is_reachable(sherd_peers_of(&e->peers, p->node[slot]), stragglers_too))
+        const struct sherd_peer *peer = sherd_peers_of(&e->peers, p->node[slot]);
+        if (sherd_peer_is_reachable(peer, stragglers_too) && is_alive_in(map, peer))
             reachable |= sherd_slot(slot);
     }
     return reachable;
