@@ -67,13 +67,22 @@ static const char *show(uint32_t set)
 
 /* ---- What is allowed ---- */
 
-/* The cluster can lose one node's state now: nothing lost is still missing, and at most one node is
- * not a full voter. */
+/* How many nodes may lose their state at once, when every value is on all (PROTOCOL 9.2). */
+static unsigned losses_max(const struct chaos *c)
+{
+    unsigned q = (c->nodes + c->k + 1) / 2;
+
+    return c->m < q - 1 ? c->m : q - 1;
+}
+
+/* The cluster can lose one node's state now: nothing lost is still missing, and only so many nodes
+ * are not full voters that, were they lost too, it would not be too much. */
 static bool may_lose_one(const struct faults *f)
 {
     const struct chaos *c = f->chaos;
 
-    return !f->losing && c->looked_us + FRESH_US > test_now_us() && c->weak <= 1;
+    return !f->losing && c->looked_us + FRESH_US > test_now_us() &&
+           c->weak < (losses_max(c) > 1 ? 2 : 1);
 }
 
 static void lose(struct faults *f, struct fault *x)
@@ -145,7 +154,7 @@ static bool wait_whole(struct chaos *c)
 static bool begin_wipe(struct faults *f, struct fault *x, struct dice *d, uint32_t *ms)
 {
     struct chaos *c = f->chaos;
-    uint32_t set = pick_set(d, all_nodes(c), c->m);
+    uint32_t set = pick_set(d, all_nodes(c), losses_max(c));
 
     *ms = between(d, 1, 4000);
     chaos_say(c, "clients pause, to lose m nodes at once");
@@ -193,7 +202,7 @@ static void cut(struct faults *f, struct fault *x, uint32_t a, uint32_t b)
 static bool begin_halves(struct faults *f, struct fault *x, struct dice *d, uint32_t *ms)
 {
     struct chaos *c = f->chaos;
-    uint32_t side = pick_set(d, all_nodes(c), between(d, 2, c->nodes / 2));
+    uint32_t side = pick_set(d, all_nodes(c), between(d, 1, c->nodes / 2));
 
     side |= pick_set(d, all_hosts(c) & ~all_nodes(c), roll(d, CHAOS_WORKERS + 1));
     *ms = between(d, 200, c->vacate_after_ms / 3);

@@ -1,11 +1,12 @@
 /* chaos_faults.h - the nemesis: what happens to servers, clients and links, all drawn from the
  * seed.
  *
- * It stays within what is promised to survive (README): state is lost by one node while at most one
- * other is weak, or by m at once when every value is on all nodes (clients are made to pause until
- * it is so), and never again before all that was lost is rebuilt. A node that is out for so long
- * that its slots may go to others counts as one that lost its state. Anything else (stops, cuts,
- * delays, clocks, deaths of clients) may come at any time, several at once.
+ * It stays within what is promised to survive (README): state is lost by one node while at most
+ * one other is weak (none if m is 1), or by m at once when every value is on all nodes (clients are
+ * made to pause until it is so), and never again before all that was lost is rebuilt. (m: or q
+ * - 1.) A node that is out for so long that its slots may go to others counts as one that lost its
+ * state. Anything else (stops, cuts, delays, clocks, deaths of clients) may come at any time,
+ * several at once.
  *
  * Step i draws from (seed, i) alone; a step that is not allowed at that moment is left out, so two
  * runs of one seed try the same steps, but need not carry out the same ones. */

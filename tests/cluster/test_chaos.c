@@ -46,7 +46,7 @@ static void parse(int argc, char **argv)
     char *end = NULL;
 
     chaos = (struct chaos){.seed = 1, .k = 4, .m = 2};
-    for (int i = 1; i < argc; i++) {
+    for (int i = 1; i < argc; i += 2) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--help") == 0) usage(0);
         if (strcmp(argv[i], "--minutes") == 0)
@@ -60,7 +60,6 @@ static void parse(int argc, char **argv)
         else
             end = NULL;
         if (*value == '\0' || (end != NULL && *end != '\0')) usage(2);
-        i++;
     }
     if (chaos.nodes == 0) chaos.nodes = chaos.k + chaos.m;
     /* One shard on each node is checked at the end. */
