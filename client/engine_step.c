@@ -119,14 +119,18 @@ static const struct sherd_map *map_of_step(const struct sherd_engine *e,
     return e->map->map;
 }
 
-/* A node that has lost its state since the map was made has no vote in it. To count on such nodes
- * would send writes that can only get to the others, where they may look as if they were complete:
- * with m nodes lost the key would be, too, when the next epoch comes between (PROTOCOL 7.8). */
-static bool is_alive_in(const struct sherd_map *map, const struct sherd_peer *p)
+/* A node that has lost its state since the epoch began has no vote in it: the map does not know its
+ * new life yet, or knows it, and has not begun the epoch that makes a learner of it. To count on
+ * such nodes would send writes that can only get to the others, where they may look as if they were
+ * complete: with m nodes lost the key would be, too, when the next epoch comes between
+ * (PROTOCOL 7.8). */
+static bool is_same_life(const struct sherd_map *map, const struct sherd_partition *p, uint8_t slot,
+                         const struct sherd_peer *peer)
 {
-    uint64_t known = p && p->node < map->node_count ? map->nodes[p->node].incarnation : 0;
+    const struct sherd_node *node = &map->nodes[p->node[slot]];
 
-    return known == 0 || p->incarnation == known;
+    return p->incarnation[slot] >= node->since &&
+           (node->incarnation == 0 || peer->incarnation == node->incarnation);
 }
 
 /* Who missed a straggler deadline is not waited for again, and not asked first; but a write does
@@ -149,7 +153,7 @@ static uint32_t reachable_of(const struct sherd_engine *e, const struct sherd_op
     for (uint32_t rest = sherd_partition_holders(p); rest != 0; rest &= rest - 1) {
         uint8_t slot = sherd_slots_first(rest);
         const struct sherd_peer *peer = sherd_peers_of(&e->peers, p->node[slot]);
-        if (sherd_peer_is_reachable(peer, stragglers_too) && is_alive_in(map, peer))
+        if (sherd_peer_is_reachable(peer, stragglers_too) && is_same_life(map, p, slot, peer))
             reachable |= sherd_slot(slot);
     }
     return reachable;

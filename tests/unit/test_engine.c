@@ -184,6 +184,21 @@ static void test_no_votes_of_other_lives(void **state)
     assert_int_equal(op.outcome, SHERD_NO_QUORUM);
 }
 
+/* The map knows two nodes' new lives, but has not begun an epoch in which they are learners. */
+static void test_no_votes_before_the_epoch(void **state)
+{
+    struct fixture *f = *state;
+    struct sherd_op op = {
+        .kind = SHERD_OP_SET, .key = TEXT("k"), .value = TEXT("v"), .timeout_ms = 300};
+
+    assert_int_equal(set(f, "k", TEXT("v")), SHERD_OK);
+    for (unsigned i = 1; i < 3; i++)
+        atomic_store(&f->cluster->since[i], 2);
+    atomic_store(&f->cluster->version, 2);
+    run(f, &op);
+    assert_int_equal(op.outcome, SHERD_NO_QUORUM);
+}
+
 static void test_explain_and_repair(void **state)
 {
     struct fixture *f = *state;
@@ -265,6 +280,7 @@ int main(void)
         ON_CLUSTER(test_new_map),
         ON_CLUSTER(test_nodes_return),
         ON_CLUSTER(test_no_votes_of_other_lives),
+        ON_CLUSTER(test_no_votes_before_the_epoch),
         ON_CLUSTER(test_explain_and_repair),
         ON_CLUSTER(test_ack_quorum_frees_the_key),
         cmocka_unit_test(test_no_cluster),
