@@ -12,7 +12,13 @@
 
 #include "tests/cluster/chaos_events.h"
 
-enum { PATH_SIZE = PROCESS_ROOT_SIZE + 64, END_MS = 15000, GONE_MS = 20000, LOOK_PAUSE_MS = 100 };
+enum {
+    PATH_SIZE = PROCESS_ROOT_SIZE + 64,
+    END_MS = 15000,
+    GONE_MS = 20000,
+    LOOK_PAUSE_MS = 100,
+    HEARD_MS = 1500
+};
 
 void chaos_say(const struct chaos *c, const char *format, ...)
 {
@@ -215,12 +221,28 @@ struct cluster chaos_cluster(const struct chaos *c)
     return out;
 }
 
+static bool has_heard_keeper(struct cluster *cluster, unsigned node)
+{
+    static const char name[] = "\"keeper_heard_ms_ago\":";
+    enum sherd_outcome outcome = SHERD_NO_QUORUM;
+    char *text = NULL;
+    const char *at = NULL;
+    bool heard;
+
+    if (sherd_node_stats(cluster->client, (uint16_t)node, &outcome, &text) == 0 &&
+        outcome == SHERD_OK)
+        at = strstr(text, name);
+    heard = at != NULL && strtoul(at + sizeof(name) - 1, NULL, 10) < HEARD_MS;
+    free(text);
+    return heard;
+}
+
 static void look(struct chaos *c, struct cluster *cluster)
 {
     struct cluster_node_stats stats[NET_HOSTS_MAX] = {0};
     uint64_t began_us = test_now_us(), version = 0;
     unsigned weak = 0;
-    bool clean = true, whole = true;
+    bool clean = true, whole = true, heard = true;
 
     for (unsigned i = 0; i < c->nodes; i++) {
         if (!cluster_node_stats(cluster, i, &stats[i])) stats[i] = (struct cluster_node_stats){0};
@@ -228,6 +250,7 @@ static void look(struct chaos *c, struct cluster *cluster)
     }
     for (unsigned i = 0; i < c->nodes; i++) {
         const struct cluster_node_stats *s = &stats[i];
+        heard = heard && s->map_version > 0 && has_heard_keeper(cluster, i);
         bool votes = s->voting == c->partitions && s->live == version && version > 0;
         weak += !votes;
         clean = clean && votes && s->learning + s->sealing + s->unclean + s->lost == 0 &&
@@ -236,6 +259,7 @@ static void look(struct chaos *c, struct cluster *cluster)
     }
     c->weak = weak;
     c->looked_us = began_us;
+    if (heard) c->heard_us = began_us;
     if (clean) c->clean_us = began_us;
     if (clean && whole) c->whole_us = began_us;
 }

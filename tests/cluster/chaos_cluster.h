@@ -35,6 +35,7 @@ struct chaos {
     pthread_t watcher;
     atomic_bool stop_watching;
     _Atomic uint64_t looked_us;
+    _Atomic uint64_t heard_us; /* every node answers, and has heard the keeper just now */
     _Atomic uint64_t
         clean_us; /* every node votes, all it lost is rebuilt, no older epoch is open */
     _Atomic uint64_t whole_us; /* and nobody lacks anything, and nothing is undecided */

@@ -11,6 +11,7 @@ enum {
     FRESH_US = 2 * SECOND_US,
     TROUBLE_US = 4 * SECOND_US, /* how long a rebuild is disturbed, before it is let finish */
     WIPE_WAIT_US = 20 * SECOND_US,
+    SILENCE_MIN_MS = 50,
     PAUSE_MAX_US = 15 * SECOND_US,
 };
 
@@ -93,23 +94,26 @@ static void lose(struct faults *f, struct fault *x)
     f->back_us = 0;
 }
 
-/* So long that the keeper may give its slots away. */
-static bool is_long(const struct faults *f, uint32_t ms)
+/* A fault that keeps the keeper from hearing `nodes`. It takes away the slots of who is silent for
+ * too long, which is a loss of state: one node, not its own, may be, when one may be lost at all;
+ * else all such faults in a row must be over long before. False: not now. */
+static bool allow_silence(struct faults *f, struct fault *x, uint32_t nodes, uint32_t *ms)
 {
-    return ms * 2 > f->chaos->vacate_after_ms;
-}
+    uint64_t now_us = test_now_us(), limit_us = (uint64_t)f->chaos->vacate_after_ms * 500, end_us;
+    bool one = (nodes & 1) == 0 && (nodes & (nodes - 1)) == 0;
 
-/* What keeps the keeper from hearing nodes must be short, unless it is one node, whose state then
- * counts as lost. */
-static void allow_silence(struct faults *f, struct fault *x, uint32_t nodes, uint32_t *ms)
-{
-    bool keeper = (nodes & 1) != 0, one = (nodes & (nodes - 1)) == 0;
-
-    if (!is_long(f, *ms)) return;
-    if (!keeper && one && may_lose_one(f))
+    if (f->chaos->heard_us > f->silent_us && now_us > f->silent_us) f->episode_us = 0;
+    if (*ms * 1000ull > limit_us && one && f->episode_us == 0 && may_lose_one(f))
         lose(f, x);
-    else
-        *ms = f->chaos->vacate_after_ms / 3;
+    else if (f->episode_us != 0)
+        limit_us = f->episode_us + limit_us > now_us ? f->episode_us + limit_us - now_us : 0;
+    if (!x->loses && *ms * 1000ull > limit_us) *ms = (uint32_t)(limit_us / 1000);
+    if (*ms < SILENCE_MIN_MS) return false;
+    x->silences = true;
+    end_us = now_us + *ms * 1000ull;
+    if (f->episode_us == 0) f->episode_us = now_us;
+    if (f->silent_us < end_us) f->silent_us = end_us;
+    return true;
 }
 
 /* ---- Beginning ---- */
@@ -180,7 +184,7 @@ static bool begin_stop(struct faults *f, struct fault *x, struct dice *d, uint32
     *ms = roll(d, 5) == 0 ? between(d, 2000, 10000) : between(d, 50, 2500);
     for (unsigned i = 0; i < c->nodes; i++)
         if ((set & bit(i)) && !chaos_is_up(c, i)) return false;
-    allow_silence(f, x, set, ms);
+    if (!allow_silence(f, x, set, ms)) return false;
     x->a = set;
     chaos_say(c, "stop node %s for %u ms", show(set), *ms);
     for (unsigned i = 0; i < c->nodes; i++)
@@ -206,6 +210,7 @@ static bool begin_halves(struct faults *f, struct fault *x, struct dice *d, uint
 
     side |= pick_set(d, all_hosts(c) & ~all_nodes(c), roll(d, CHAOS_WORKERS + 1));
     *ms = between(d, 200, c->vacate_after_ms / 3);
+    if (!allow_silence(f, x, all_nodes(c), ms)) return false;
     x->both_ways = true;
     chaos_say(c, "cut hosts %s from all others for %u ms", show(side), *ms);
     cut(f, x, side, all_hosts(c) & ~side);
@@ -225,6 +230,7 @@ static bool begin_one_way(struct faults *f, struct fault *x, struct dice *d, uin
         from = to;
         to = other;
     }
+    if (!allow_silence(f, x, all_nodes(c), ms)) return false;
     chaos_say(c, "nothing gets from %s to %s for %u ms", show(from), show(to), *ms);
     cut(f, x, from, to);
     return true;
@@ -236,7 +242,7 @@ static bool begin_link(struct faults *f, struct fault *x, struct dice *d, uint32
     uint32_t a = bit(roll(d, c->nodes)), b = pick_set(d, all_nodes(c) & ~a, 1);
 
     *ms = between(d, 200, 8000);
-    if ((a | b) & 1) allow_silence(f, x, (a | b) & ~1u, ms);
+    if ((a | b) & 1 && !allow_silence(f, x, (a | b) & ~1u, ms)) return false;
     x->both_ways = true;
     chaos_say(c, "cut the link of %s and %s for %u ms", show(a), show(b), *ms);
     cut(f, x, a, b);
@@ -249,7 +255,7 @@ static bool begin_isolate(struct faults *f, struct fault *x, struct dice *d, uin
     uint32_t node = bit(roll(d, c->nodes));
 
     *ms = roll(d, 3) == 0 ? between(d, 2000, 12000) : between(d, 200, 2500);
-    allow_silence(f, x, node, ms);
+    if (!allow_silence(f, x, node, ms)) return false;
     x->both_ways = true;
     chaos_say(c, "isolate node %s for %u ms", show(node), *ms);
     cut(f, x, node, all_hosts(c) & ~node);
@@ -428,6 +434,7 @@ static void end(struct faults *f, struct fault *x)
     case FAULT_CLOCK:
     case FAULT_KINDS: break;
     }
+    if (x->silences && f->silent_us < test_now_us()) f->silent_us = test_now_us();
     if (x->loses) f->back_us = test_now_us();
 }
 

@@ -47,7 +47,8 @@ struct fault {
     uint64_t end_us;
     uint32_t a, b; /* sets of hosts */
     bool both_ways;
-    bool loses; /* the state of a node */
+    bool loses;    /* the state of a node */
+    bool silences; /* the keeper may not hear some node meanwhile */
 };
 
 struct faults {
@@ -59,6 +60,8 @@ struct faults {
     uint64_t lost_us;       /* when state was last lost */
     uint64_t back_us;       /* when the last of those nodes was there again; 0: not yet */
     bool losing;            /* and it is not all rebuilt */
+    uint64_t episode_us;    /* since when the keeper may not have heard some node; 0: it has */
+    uint64_t silent_us;     /* when the last fault of the episode ends, or ended */
     uint64_t wipe_until_us; /* m servers are to be killed, as soon as it is calm */
     uint64_t counts[FAULT_KINDS];
     uint32_t recoveries_ms[FAULT_RECOVERIES_MAX];
