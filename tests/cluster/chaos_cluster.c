@@ -165,6 +165,7 @@ void chaos_kill(struct chaos *c, unsigned host)
     char name[48];
     int code;
 
+    TEST_CHECK(p->pid > 0);
     kill(p->pid, SIGKILL);
     code = process_wait(p->pid, GONE_MS);
     if (code != -SIGKILL)
@@ -176,6 +177,7 @@ void chaos_kill(struct chaos *c, unsigned host)
 
 void chaos_signal(struct chaos *c, unsigned host, int number)
 {
+    TEST_CHECK(c->processes[host].pid > 0);
     c->processes[host].stopped = number == SIGSTOP;
     if (kill(c->processes[host].pid, number) != 0)
         test_fail("host %u cannot be signalled: %s", host, strerror(errno));
