@@ -15,7 +15,7 @@ enum history_verdict {
     HISTORY_TOO_HARD /* more states than allowed: nobody knows; never to be taken for good */
 };
 
-enum { HISTORY_STATES_MAX = 1 << 24 }; /* 32 bytes each and more */
+enum { HISTORY_STATES_MAX = 1 << 22 }; /* 48 bytes each, at the most 96 */
 
 struct history_checker; /* reusable memory; for one thread */
 

@@ -3,6 +3,7 @@
  * Exit code: 0 all linearizable, 1 one is not, 2 bad input or usage, 3 too hard to judge. */
 #include <errno.h>
 #include <getopt.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/history/check.h"
@@ -14,9 +15,9 @@ static const char *const verdict_names[] = {"linearizable", "not linearizable", 
 
 static int usage(FILE *out)
 {
-    fputs("usage: check_history [--json] FILE...\n"
+    fputs("usage: check_history [--json] [--states N] FILE...\n"
           "Judges histories in JSON lines; - is the standard input. Exit code: 0 linearizable,\n"
-          "1 not linearizable, 2 bad input, 3 too hard.\n",
+          "1 not linearizable, 2 bad input, 3 too hard: more than N states for one key.\n",
           out);
     return out == stdout ? EXIT_LINEARIZABLE : EXIT_BAD_INPUT;
 }
@@ -95,21 +96,24 @@ static int check_file(struct history_checker *c, const char *path, bool json)
 int main(int argc, char **argv)
 {
     static const struct option names[] = {
-        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL,   0,           NULL, 0  }
+        {"json",   no_argument,       NULL, 'j'},
+        {"states", required_argument, NULL, 's'},
+        {"help",   no_argument,       NULL, 'h'},
+        {NULL,     0,                 NULL, 0  }
     };
     struct history_checker *c = NULL;
     bool json = false;
+    size_t states = 0;
     int option = 0, code = EXIT_LINEARIZABLE;
 
     while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
         if (option == 'h') return usage(stdout);
-        if (option != 'j') return usage(stderr);
-        json = true;
+        if (option == '?') return usage(stderr);
+        if (option == 's') states = strtoul(optarg, NULL, 10);
+        json |= option == 'j';
     }
     if (optind == argc) return usage(stderr);
-    c = history_checker_new(0);
+    c = history_checker_new(states);
     for (int i = optind; i < argc; i++)
         code = worse(code, check_file(c, argv[i], json));
     history_checker_free(c);

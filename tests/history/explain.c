@@ -11,7 +11,7 @@ static uint64_t *list_ends(struct history_checker *c, const struct history *h)
     struct history_problem *p = &c->problem;
     uint64_t *ends = NULL;
 
-    history_problem_load(p, h, HISTORY_OPEN - 1);
+    history_problem_load(p, h, HISTORY_OPEN - 1, false);
     ends = history_resize(NULL, p->closed + 1u, sizeof(ends[0]));
     for (uint32_t i = 0; i < p->closed; i++)
         ends[i] = p->items[p->by_end[i]].end;
@@ -51,28 +51,34 @@ static void print_order(const struct history_checker *c, const struct history *h
     }
 }
 
-/* What had begun when the bad answer came, and is not in the order. */
+/* Whether the call had begun when the bad answer came, and may have had an effect. */
+static bool may_matter(const struct history_call *call, const struct history_call *bad)
+{
+    if (call == bad || call->kind >= HISTORY_KIND_COUNT || call->start > bad->end) return false;
+    return !history_is_open(call) || call->kind != HISTORY_GET;
+}
+
+/* What is not in the order: the last of it. */
 static void print_others(const struct history_checker *c, const struct history *h,
                          const struct history_call *bad, FILE *out)
 {
-    bool *is_done = history_resize(NULL, h->count, sizeof(*is_done));
-    bool first = true;
+    bool *is_other = history_resize(NULL, h->count, sizeof(*is_other));
+    size_t count = 0;
 
     for (size_t i = 0; i < h->count; i++)
-        is_done[i] = false;
+        is_other[i] = may_matter(&h->calls[i], bad);
     for (size_t i = 0; i < c->depth; i++)
-        is_done[c->problem.items[c->stack[i].item].call] = true;
+        is_other[c->problem.items[c->stack[i].item].call] = false;
+    for (size_t i = 0; i < h->count; i++)
+        count += is_other[i];
+    if (count > 0) fputs("  what may have happened besides:\n", out);
+    if (count > SHOWN) fprintf(out, "    ... %zu calls\n", count - SHOWN);
     for (size_t i = 0; i < h->count; i++) {
-        const struct history_call *call = &h->calls[i];
-        if (call == bad || call->kind >= HISTORY_KIND_COUNT || is_done[i]) continue;
-        if (call->start > bad->end || (history_is_open(call) && call->kind == HISTORY_GET))
-            continue;
-        if (first) fputs("  what may have happened besides:\n", out);
-        first = false;
+        if (!is_other[i] || count-- > SHOWN) continue;
         fputs("    ", out);
-        history_print_call(out, h, call);
+        history_print_call(out, h, &h->calls[i]);
     }
-    free(is_done);
+    free(is_other);
 }
 
 void history_explain(struct history_checker *c, const struct history *h, const char *key, FILE *out)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PLACES_MIN = 256 };
+enum { PLACES_MIN = 256, FAST_PLACES = 1 << 18 };
 
 void *history_resize(void *memory, size_t count, size_t size)
 {
@@ -48,23 +48,37 @@ void history_memo_fini(struct history_memo *m)
 }
 
 /* A place of zeros is empty: history_memo_add() sees to it that no key is. */
-static struct history_hash *find(const struct history_memo *m, struct history_hash key)
+static bool is_empty(const struct history_place *place)
 {
-    size_t at = key.a & (m->places - 1);
+    return (place->key.a | place->key.b) == 0;
+}
 
-    while ((m->place[at].a | m->place[at].b) != 0 &&
-           (m->place[at].a != key.a || m->place[at].b != key.b))
+static bool is_key(const struct history_place *place, struct history_hash key)
+{
+    return place->key.a == key.a && place->key.b == key.b;
+}
+
+static bool no_more(const uint32_t a[HISTORY_SPENT], const uint32_t b[HISTORY_SPENT])
+{
+    return a[0] <= b[0] && a[1] <= b[1] && a[2] <= b[2] && a[3] <= b[3];
+}
+
+static void put(struct history_memo *m, const struct history_place *state)
+{
+    size_t at = state->key.a & (m->places - 1);
+
+    while (!is_empty(&m->place[at]))
         at = (at + 1) & (m->places - 1);
-    return &m->place[at];
+    m->place[at] = *state;
 }
 
 /* Into the other table; the two change places. */
 static void grow(struct history_memo *m)
 {
-    struct history_hash *old = m->place;
+    struct history_place *old = m->place;
     size_t old_places = m->places, old_room = m->room;
 
-    m->places = 4 * old_places;
+    m->places *= m->places < FAST_PLACES ? 4 : 2;
     if (m->spare_room < m->places) {
         m->spare = history_resize(m->spare, m->places, sizeof(m->spare[0]));
         m->spare_room = m->places;
@@ -75,18 +89,27 @@ static void grow(struct history_memo *m)
     m->spare_room = old_room;
     memset(m->place, 0, m->places * sizeof(m->place[0]));
     for (size_t i = 0; i < old_places; i++)
-        if (old[i].a | old[i].b) *find(m, old[i]) = old[i];
+        if (!is_empty(&old[i])) put(m, &old[i]);
 }
 
-bool history_memo_add(struct history_memo *m, struct history_hash key)
+bool history_memo_add(struct history_memo *m, struct history_hash key,
+                      const uint32_t spent[HISTORY_SPENT])
 {
-    struct history_hash *place = NULL;
+    struct history_place *better = NULL;
+    size_t at = 0;
 
     if (key.a == 0 && key.b == 0) key.a = 1;
     if (3 * m->count >= 2 * m->places) grow(m);
-    place = find(m, key);
-    if (place->a | place->b) return false;
-    *place = key;
-    m->count++;
+    for (at = key.a & (m->places - 1); !is_empty(&m->place[at]); at = (at + 1) & (m->places - 1)) {
+        if (!is_key(&m->place[at], key)) continue;
+        if (no_more(m->place[at].spent, spent)) return false;
+        if (no_more(spent, m->place[at].spent)) better = &m->place[at];
+    }
+    if (!better) {
+        better = &m->place[at];
+        better->key = key;
+        m->count++;
+    }
+    memcpy(better->spent, spent, sizeof(better->spent));
     return true;
 }

@@ -170,6 +170,39 @@ static void find_writers(struct history_problem *p)
     }
 }
 
+/* Leaves out what an endless call does as well. Returns whether there was any. */
+static bool drop_weak(struct history_problem *p)
+{
+    uint64_t set = HISTORY_OPEN, none = HISTORY_OPEN; /* since when there are endless ones */
+    uint32_t kept = p->closed;
+
+    for (uint32_t i = p->closed; i < p->count; i++) {
+        const struct history_item *item = &p->items[i];
+        if (!history_is_endless(p, item)) continue;
+        if (item->value == HISTORY_UNSEEN && item->start < set) set = item->start;
+        if (item->value == HISTORY_NONE && item->start < none) none = item->start;
+    }
+    for (uint32_t i = p->closed; i < p->count; i++) {
+        const struct history_item *item = &p->items[i];
+        bool weak = (item->kind == HISTORY_CAS || item->kind == HISTORY_REPLACE) &&
+                    item->value == HISTORY_UNSEEN && item->start >= set;
+        weak |= item->kind == HISTORY_REMOVE && item->start >= none;
+        if (!weak) p->items[kept++] = *item;
+    }
+    if (kept == p->count) return false;
+    p->count = kept;
+    return true;
+}
+
+/* Calls that are left out watch no values, so there may be more to leave out. */
+static void number_values(struct history_problem *p)
+{
+    do {
+        find_watchers(p);
+        find_writers(p);
+    } while (p->relaxed && drop_weak(p));
+}
+
 /* A sorting by insertion: what ends is nearly in the order of what starts. */
 static void sort_by_end(struct history_problem *p)
 {
@@ -219,8 +252,17 @@ static uint32_t class_of(struct history_problem *p, const struct history_item *i
             return i;
     }
     p->classes[p->class_count++] = (struct history_class){
-        .head = HISTORY_NOTHING, .set = item->kind == HISTORY_SET, .chained = is_chained(p, item)};
+        .head = HISTORY_NOTHING, .slot = HISTORY_SPENT, .chained = is_chained(p, item)};
     return i;
+}
+
+/* Counts the calls of the class, if that is worth it. Slot 0 is for sets that nobody looks at. */
+static void give_slot(struct history_problem *p, struct history_class *class, uint8_t kind)
+{
+    bool single = kind == HISTORY_SET || kind == HISTORY_CAS;
+
+    if (!single && class->slot == HISTORY_SPENT && p->slots < HISTORY_SPENT)
+        class->slot = p->slots++;
 }
 
 /* Those whose value nobody looks at come first: the search spends them first. */
@@ -231,18 +273,21 @@ static void add_classes(struct history_problem *p, bool unseen)
         if ((item->kind == HISTORY_SET && item->value == HISTORY_UNSEEN) != unseen) continue;
         item->class = class_of(p, item);
         item->next = p->classes[item->class].head;
+        if (item->next != HISTORY_NOTHING) give_slot(p, &p->classes[item->class], item->kind);
         p->classes[item->class].head = i;
     }
 }
 
-void history_problem_load(struct history_problem *p, const struct history *h, uint64_t until)
+void history_problem_load(struct history_problem *p, const struct history *h, uint64_t until,
+                          bool relaxed)
 {
     make_room(p, h->count);
     p->count = p->class_count = p->open_increments = p->open_lookers = 0;
     p->exact = false;
+    p->relaxed = relaxed;
+    p->slots = 1;
     add_items(p, h, until);
-    find_watchers(p);
-    find_writers(p);
+    number_values(p);
     list_events(p);
     add_classes(p, true);
     add_classes(p, false);

@@ -277,7 +277,8 @@ static enum history_type type_of(const char *name)
 {
     int type = 0;
 
-    while (type < HISTORY_TYPE_COUNT && strcmp(history_type_name(type), name) != 0)
+    while (type < HISTORY_TYPE_COUNT &&
+           strcmp(history_type_name((enum history_type)type), name) != 0)
         type++;
     return (enum history_type)type;
 }

@@ -13,6 +13,8 @@ struct history_frame {
     uint32_t item;
     bool forced; /* nothing else was to be tried in its place */
     bool pending;
+    struct history_hash done;
+    uint32_t spent[HISTORY_SPENT];
 };
 
 struct history_checker {
@@ -21,8 +23,10 @@ struct history_checker {
     struct history_memo memo;
     struct history_frame *stack; /* the order so far */
     size_t depth, stack_room;
-    struct history_hash done; /* the calls of the order, as a set */
-    uint32_t left;            /* closed calls to be done */
+    size_t states;
+    struct history_hash done;      /* the calls of the order, as a set, ... */
+    uint32_t spent[HISTORY_SPENT]; /* ... and how many of those that need no names */
+    uint32_t left;                 /* closed calls to be done */
     int64_t value;
     uint32_t number; /* of the value; HISTORY_NOTHING: none */
     /* The last call of the order is open, and this was the value before it. */
@@ -34,5 +38,8 @@ struct history_checker {
 /* As if nothing were known of what happened after `until`. */
 enum history_verdict history_check_until(struct history_checker *c, const struct history *h,
                                          uint64_t until);
+
+/* The relaxed problem alone (problem.h), for tests. */
+enum history_verdict history_check_relaxed(struct history_checker *c, const struct history *h);
 
 #endif
