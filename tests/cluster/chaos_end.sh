@@ -22,7 +22,7 @@ wait_for() {
     done
 }
 
-has_begun() { [ -n "$(ls "$root"/client-2-1.events 2>/dev/null)" ] || ! kill -0 "$pid" 2>/dev/null; }
+has_begun() { ls "$root"/client-*.events >/dev/null 2>&1 || ! kill -0 "$pid" 2>/dev/null; }
 root_is_made() { root=$(echo "$work"/sherd-test.*) && [ -d "$root" ] || ! kill -0 "$pid" 2>/dev/null; }
 all_gone() { [ ! -e "$root" ] && ! grep -qsaF "$root/" /proc/[0-9]*/cmdline; }
 # Of the servers and clients: nobody else knows them, so who is in one later is left over.
