@@ -45,7 +45,7 @@ for signal in INT TERM KILL; do
         fail "it has ended by itself"
     fi
     used=$(namespaces)
-    [ "$(echo "$used" | wc -l)" -ge 9 ] || fail "not one namespace each: $used"
+    [ "$(echo "$used" | wc -l)" -ge 6 ] || fail "not one namespace each: $used"
     kill "-$signal" "$pid"
     wait "$pid" 2>/dev/null
     pid=
