@@ -77,6 +77,7 @@ static void init(struct sim_cluster *c)
     c->clients = (uint8_t)(1 + sim_below(w, sim_below(w, 4) ? 5 : SIM_CLIENTS_MAX));
     c->plan = (struct sim_plan){
         .pause = sim_below(w, 12) == 0,
+        .lose = sim_below(w, 8) == 0,
         .first_ms = 300 + sim_below(w, 1000),
         .pause_us = (125 + sim_below(w, 60)) * (uint64_t)SIM_SECOND, /* tombstones go */
         .storm_ms = sim_below(w, 2) ? 50 + sim_below(w, 400) : 300 + sim_below(w, 4000),
@@ -229,15 +230,25 @@ static void settle(struct sim_cluster *c)
     if (!is_settled(c, &why)) sim_fail(&c->world, "after the calm: %s", why);
 }
 
-static void ask(struct sim_cluster *c, enum history_kind kind, uint8_t key)
+/* A call of the first client, in the calm. */
+static enum sherd_outcome call_and_wait(struct sim_cluster *c, enum history_kind kind, uint8_t key)
 {
     const struct sim_op *o = sim_load_ask(&c->client[0], kind, key, LAST_CALL_US);
-    enum sherd_outcome outcome = SHERD_OK;
 
-    if (!o) return;
-    while (!o->over && !c->world.failed)
+    while (o && !o->over && !c->world.failed)
         run_for(c, SIM_MS);
-    outcome = o->op.outcome;
+    return o ? o->op.outcome : SHERD_OK;
+}
+
+static enum sherd_outcome get(struct sim_cluster *c, uint8_t key)
+{
+    return call_and_wait(c, HISTORY_GET, key);
+}
+
+static void ask(struct sim_cluster *c, enum history_kind kind, uint8_t key)
+{
+    enum sherd_outcome outcome = call_and_wait(c, kind, key);
+
     if (outcome == SHERD_OK || (kind == HISTORY_GET && outcome == SHERD_NOT_FOUND)) return;
     if (kind != HISTORY_SET && outcome == SHERD_LOST && c->lossy) return;
     sim_fail(&c->world, "after the calm, key %u: call %d ends with %s", key, kind,
@@ -286,6 +297,21 @@ static void pause(struct sim_cluster *c, uint64_t time_us)
 static bool is_told_of(const struct sim_cluster *c, uint8_t key)
 {
     return !c->config.skips || c->history[key].count != 0;
+}
+
+/* What is held by all survives the loss of m nodes' state at once, while nobody writes. */
+static void lose_many(struct sim_cluster *c)
+{
+    enum sherd_outcome before[SIM_KEYS_MAX];
+
+    for (uint8_t key = 0; key < c->keys && !c->world.failed; key++)
+        before[key] = get(c, key);
+    if (c->world.failed || !sim_faults_lose_many(c)) return;
+    settle(c);
+    for (uint8_t key = 0; key < c->keys && !c->world.failed; key++)
+        if (get(c, key) != before[key] && !c->world.failed)
+            sim_fail(&c->world, "key %u: all held it, and as many as may were lost, and it is gone",
+                     key);
 }
 
 /* What every node holds, for whoever reads the trace of a failed schedule. */
@@ -340,9 +366,10 @@ void sim_cluster_run(struct sim_cluster *c, const struct sim_config *config,
     began_us = c->world.now_us;
     boot(c);
     if (!c->world.failed) start_clients(c);
-    if (!c->world.failed && c->plan.pause) {
+    if (!c->world.failed && (c->plan.pause || c->plan.lose)) {
         storm(c, c->plan.first_ms);
-        if (!c->world.failed) pause(c, c->plan.pause_us);
+        if (!c->world.failed && c->plan.lose) lose_many(c);
+        if (!c->world.failed && c->plan.pause) pause(c, c->plan.pause_us);
         sim_weather_draw(c, 1);
         sim_weather_trace(c);
     }

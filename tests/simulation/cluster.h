@@ -292,6 +292,7 @@ struct sim_network {
     X(repeated, "messages repeated")               \
     X(stops, "servers stopped")                    \
     X(wipes, "losses of state")                    \
+    X(lost_many, "losses of m states at once")     \
     X(pauses, "servers paused")                    \
     X(cuts, "cuts")                                \
     X(halves, "networks in two halves")            \
@@ -320,6 +321,7 @@ struct sim_counts {
 /* What a schedule consists of. */
 struct sim_plan {
     bool pause; /* a first storm, and minutes of nothing before the second */
+    bool lose;  /* a first storm, and then as many lose their state at once as may (PROTOCOL 9.2) */
     uint64_t first_ms, pause_us, storm_ms;
 };
 

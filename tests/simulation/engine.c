@@ -25,13 +25,22 @@ static bool is_reachable(const struct sim_client *cl, uint16_t node)
     return cl->connected[node] && cl->waiting[node] < LATE_REQUESTS;
 }
 
+/* As client/engine_step.c: who lost its state since the epoch began has no vote in it. */
+static bool is_same_life(const struct sim_client *cl, const struct sherd_partition *p, uint8_t slot)
+{
+    const struct sherd_node *node = &cl->map->map->nodes[p->node[slot]];
+
+    return p->incarnation[slot] >= node->since &&
+           (node->incarnation == 0 || cl->incarnation[p->node[slot]] == node->incarnation);
+}
+
 static uint32_t reachable_slots(const struct sim_client *cl, const struct sherd_partition *p)
 {
     uint32_t slots = 0;
 
     for (uint32_t rest = sherd_partition_holders(p); rest; rest &= rest - 1) {
         uint8_t slot = sherd_slots_first(rest);
-        if (is_reachable(cl, p->node[slot])) slots |= sherd_slot(slot);
+        if (is_reachable(cl, p->node[slot]) && is_same_life(cl, p, slot)) slots |= sherd_slot(slot);
     }
     return slots;
 }

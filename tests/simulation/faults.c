@@ -184,6 +184,42 @@ static void wipe_node(struct sim_cluster *c)
     sim_after(&c->world, duration(c), start_later, c, node);
 }
 
+static bool may_lose(const struct sim_cluster *c, uint32_t nodes, uint8_t losses)
+{
+    const struct sherd_map *map = c->keeper.file->map;
+
+    for (uint16_t i = 0; i < c->partitions; i++) {
+        const struct sherd_partition *p = &map->partitions[i];
+        uint8_t hit = 0;
+        if (p->lost) return false;
+        for (uint32_t rest = p->voters; rest; rest &= rest - 1)
+            hit = (uint8_t)(hit + (nodes >> p->node[sherd_slots_first(rest)] & 1));
+        if (hit > losses) return false;
+    }
+    return true;
+}
+
+bool sim_faults_lose_many(struct sim_cluster *c)
+{
+    struct sherd_quorum quorum = sherd_quorum_of((uint8_t)(c->config.k + c->config.m), c->config.k);
+    uint8_t losses = (uint8_t)(quorum.q - 1 < c->config.m ? quorum.q - 1 : c->config.m);
+    uint32_t nodes = 0;
+
+    while (sherd_slots_count(nodes) < losses)
+        nodes |= UINT32_C(1) << sim_below(&c->world, c->nodes);
+    if (!may_lose(c, nodes, losses)) return false;
+    c->counts->lost_many++;
+    for (uint8_t i = 0; i < c->nodes; i++) {
+        if (!(nodes >> i & 1)) continue;
+        c->counts->wipes++;
+        sim_node_wipe(&c->node[i]);
+        tell_all(c, i);
+    }
+    for (uint8_t i = 0; i < c->nodes; i++)
+        if (nodes >> i & 1) start_node(c, i);
+    return true;
+}
+
 /* ---- links ---- */
 
 static uint8_t machine(struct sim_cluster *c)
