@@ -76,7 +76,7 @@ static void init(struct sim_cluster *c)
     c->deaf = (uint8_t)sim_below(w, 2u * c->nodes);
     c->clients = (uint8_t)(1 + sim_below(w, sim_below(w, 4) ? 5 : SIM_CLIENTS_MAX));
     c->plan = (struct sim_plan){
-        .pause = sim_below(w, 12) == 0,
+        .pause = sim_below(w, 8) == 0,
         .lose = sim_below(w, 8) == 0,
         .first_ms = 300 + sim_below(w, 1000),
         .pause_us = (125 + sim_below(w, 60)) * (uint64_t)SIM_SECOND, /* tombstones go */
@@ -282,13 +282,13 @@ static void storm(struct sim_cluster *c, uint64_t time_ms)
 
 static void pause(struct sim_cluster *c, uint64_t time_us)
 {
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 8; i++)
         sim_load_call(c);
     run_for(c, sim_below(&c->world, 2 * SIM_MS));
     sim_faults_pause(c, time_us);
     run_for(c, time_us);
     c->idle = false;
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 8; i++)
         sim_load_call(c);
     run_for(c, 2 * SIM_SECOND);
 }

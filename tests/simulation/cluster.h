@@ -40,27 +40,6 @@ enum {
 /* Wall clocks when the time of the world is 0. */
 #define SIM_WALL_BASE_MS UINT64_C(1700000000000)
 
-/* Planted mistakes: the schedules must find each of them. X(name, what it does) */
-#define SIM_BREAK_MAP(X)                                                                           \
-    X(forget_shown, "a node does not remember that it showed an undecided entry")                  \
-    X(forget_overtaken, "a node forgets that an entry may have been read before it was overtaken") \
-    X(forget_promise, "a node does not remember what it promised")                                 \
-    X(forget_exposure, "a node answers every ABORT as not exposed")                                \
-    X(repeat_prepare, "a PREPARE may reach a node twice")                                          \
-    X(accept_stale, "a node looks at no epoch")                                                    \
-    X(no_expect, "a node ignores what a conditional PREPARE expects")                              \
-    X(same_epoch_rejoin, "a node that lost its state goes on as if it had not")                    \
-    X(skip_scan, "a scanner says at once that it has scanned")                                     \
-    X(live_early, "an epoch is live before the older ones are sealed")                             \
-    X(forget_floor, "a node loses its floor")
-
-enum sim_break {
-#define X(name, text) SIM_BREAK_##name,
-    SIM_BREAK_MAP(X)
-#undef X
-        SIM_BREAK_COUNT
-};
-
 /* How rough one schedule is; drawn anew for each. X(name, unit or meaning, what it is); each can be
  * turned off by itself when a schedule is made shorter (shrink.h). */
 #define SIM_WEATHER_MAP(X)                                                              \
@@ -130,7 +109,6 @@ static inline bool sim_has_bit(const uint64_t *bits, uint32_t number)
 struct sim_config {
     uint64_t seed;
     uint8_t k, m;
-    uint32_t breaks; /* bits of enum sim_break */
     bool trace;
     bool quiet;                    /* prints no history of a failure */
     struct sherd_ecc *ecc;         /* of k+m */
@@ -360,11 +338,6 @@ struct sim_cluster {
 void sim_cluster_run(struct sim_cluster *c, const struct sim_config *config,
                      struct sim_counts *counts);
 void sim_cluster_fini(struct sim_cluster *c);
-
-static inline bool sim_breaks(const struct sim_cluster *c, enum sim_break b)
-{
-    return c->config.breaks >> b & 1;
-}
 
 static inline uint64_t sim_wall_ms(const struct sim_cluster *c, int64_t skew_ms)
 {

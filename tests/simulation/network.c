@@ -118,8 +118,7 @@ static void post(struct sim_cluster *c, uint8_t from, uint8_t to,
                  const struct sherd_writer_buffer *bytes, uint8_t kind)
 {
     bool local = machine_of(from) == machine_of(to);
-    bool once =
-        kind == SHERD_PREPARE && !c->weather.sessions && !sim_breaks(c, SIM_BREAK_repeat_prepare);
+    bool once = kind == SHERD_PREPARE && !c->weather.sessions;
 
     if (kind == SHERD_FORGET && to == c->deaf) return;
     if (!local && is_lost(c, kind)) {
