@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "client/test_hooks.h"
+
 enum { US_PER_S = 1000000, MS_PER_S = 1000, NS_PER_US = 1000, NS_PER_MS = 1000000 };
 
 #ifdef SHERD_DEV
@@ -40,5 +42,6 @@ uint64_t sherd_clock_wall_ms_now(void)
     struct timespec t;
 
     clock_gettime(CLOCK_REALTIME, &t);
-    return add_offset((uint64_t)t.tv_sec * MS_PER_S + (uint64_t)t.tv_nsec / NS_PER_MS);
+    return add_offset((uint64_t)t.tv_sec * MS_PER_S + (uint64_t)t.tv_nsec / NS_PER_MS) +
+           (uint64_t)sherd_hook_clock_ms();
 }

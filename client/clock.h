@@ -8,8 +8,8 @@
 uint64_t sherd_clock_now_us(void);
 
 /* Milliseconds since 1970: ballots, expiry. In builds with SHERD_DEV (CMake: Debug) the environment
- * variable SHERD_CLOCK_OFFSET_MS is added, as it was at the first call: for tests of wrong clocks.
- */
+ * variable SHERD_CLOCK_OFFSET_MS is added, as it was at the first call: for tests of wrong clocks;
+ * test_hooks.h has a clock that jumps. */
 uint64_t sherd_clock_wall_ms_now(void);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "client/clock.h"
 #include "client/engine_parts.h"
+#include "client/test_hooks.h"
 
 enum {
     DEFAULT_TIMEOUT_MS = 5000,
@@ -137,6 +138,7 @@ static void start_and_flush(struct sherd_engine *e)
     do {
         e->flush_us = sherd_peers_flush(&e->peers, e->active_runs == 0);
     } while (sherd_inbox_drain(e) && ++drains < DRAINS_MAX);
+    sherd_hook_flushed(e->now_us);
     sherd_calls_fail(e);
 }
 

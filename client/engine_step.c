@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "client/engine_parts.h"
+#include "client/test_hooks.h"
 
 /* ---- what is still to be told ---- */
 
@@ -109,15 +110,27 @@ static uint64_t next_random(struct sherd_engine *e)
 }
 
 /* A step out of these phases binds the newest map; the others look at the map bound to. */
-static const struct sherd_partition *partition_of_step(const struct sherd_engine *e,
-                                                       const struct sherd_operation *op)
+static const struct sherd_map *map_of_step(const struct sherd_engine *e,
+                                           const struct sherd_operation *op)
 {
-    const struct sherd_map *map = e->map->map;
-
     if (op->map && op->phase != SHERD_PHASE_IDLE && op->phase != SHERD_PHASE_WAITING &&
         op->phase != SHERD_PHASE_COMPUTING)
-        return op->partition;
-    return &map->partitions[sherd_map_partition_of(map, op->key_hash)];
+        return op->map;
+    return e->map->map;
+}
+
+/* A node that has lost its state since the epoch began has no vote in it: the map does not know its
+ * new life yet, or knows it, and has not begun the epoch that makes a learner of it. To count on
+ * such nodes would send writes that can only get to the others, where they may look as if they were
+ * complete: with m nodes lost the key would be, too, when the next epoch comes between
+ * (PROTOCOL 7.8). */
+static bool is_same_life(const struct sherd_map *map, const struct sherd_partition *p, uint8_t slot,
+                         const struct sherd_peer *peer)
+{
+    const struct sherd_node *node = &map->nodes[p->node[slot]];
+
+    return p->incarnation[slot] >= node->since &&
+           (node->incarnation == 0 || peer->incarnation == node->incarnation);
 }
 
 /* Who missed a straggler deadline is not waited for again, and not asked first; but a write does
@@ -132,13 +145,15 @@ static bool counts_stragglers(const struct sherd_operation *op)
 
 static uint32_t reachable_of(const struct sherd_engine *e, const struct sherd_operation *op)
 {
-    const struct sherd_partition *p = partition_of_step(e, op);
+    const struct sherd_map *map = map_of_step(e, op);
+    const struct sherd_partition *p = &map->partitions[sherd_map_partition_of(map, op->key_hash)];
     bool stragglers_too = counts_stragglers(op);
     uint32_t reachable = 0;
 
     for (uint32_t rest = sherd_partition_holders(p); rest != 0; rest &= rest - 1) {
         uint8_t slot = sherd_slots_first(rest);
-        if (sherd_peer_is_reachable(sherd_peers_of(&e->peers, p->node[slot]), stragglers_too))
+        const struct sherd_peer *peer = sherd_peers_of(&e->peers, p->node[slot]);
+        if (sherd_peer_is_reachable(peer, stragglers_too) && is_same_life(map, p, slot, peer))
             reachable |= sherd_slot(slot);
     }
     return reachable;
@@ -171,7 +186,7 @@ static bool send_to(struct sherd_engine *e, struct sherd_run *run,
 static void send(struct sherd_engine *e, struct sherd_run *run, const struct sherd_effect *effect)
 {
     bool wants_answer = effect->message != SHERD_COMMIT || run->op.commit_wanted;
-    uint32_t unsent = 0;
+    uint32_t slots = sherd_hook_send(effect->message, effect->slots), unsent = 0;
 
     if (run->asked_round != run->op.round) {
         memset(run->asked, 0, sizeof(run->asked));
@@ -181,7 +196,7 @@ static void send(struct sherd_engine *e, struct sherd_run *run, const struct she
         if (effect->message == SHERD_READ || effect->message == SHERD_PROMISE)
             sherd_pieces_reset(&run->pieces);
     }
-    for (uint32_t rest = effect->slots; rest != 0; rest &= rest - 1) {
+    for (uint32_t rest = slots; rest != 0; rest &= rest - 1) {
         uint8_t slot = sherd_slots_first(rest);
         if (!send_to(e, run, effect, slot)) unsent |= sherd_slot(slot);
     }
@@ -346,6 +361,14 @@ static void note_latency(struct sherd_engine *e, uint64_t latency_us)
     e->latency_count = 0;
 }
 
+/* How many voters have ACKed an own attempt. */
+static unsigned acks_of(const struct sherd_operation *op)
+{
+    const struct sherd_writer *w = &op->writer;
+
+    return op->phase == SHERD_PHASE_WRITING ? sherd_slots_count(w->acked & w->voters) : 0;
+}
+
 static void bind(struct sherd_engine *e, struct sherd_run *run)
 {
     if (!run->op.map || (run->bound && run->bound->map == run->op.map)) return;
@@ -368,8 +391,10 @@ void sherd_run_step(struct sherd_engine *e, struct sherd_run *run, const struct 
         .straggler_us = e->straggler_us,
     };
     struct sherd_effects effects;
+    unsigned acks = acks_of(&run->op);
 
     sherd_operation_step(&run->op, &env, event, &effects);
+    sherd_hook_acks(acks, acks_of(&run->op), run->op.writer.quorum.q);
     bind(e, run);
     if (was_reading && run->op.phase != SHERD_PHASE_READING &&
         run->op.reader.verdict == SHERD_READER_COMPLETE)

@@ -10,7 +10,8 @@ set -eu
 
 build="gcc libc6-dev cmake ninja-build pkg-config libisal-dev libzmq3-dev libczmq-dev libbsd-dev
     libxxhash-dev libconfuse-dev libjansson-dev libmd-dev"
-tests="libcmocka-dev clang libclang-rt-14-dev spin gcovr"
+tests="libcmocka-dev clang libclang-rt-14-dev spin gcovr patch
+    iproute2 nftables" # network namespaces: tests/chaos
 
 usage() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; }
 

@@ -2,13 +2,21 @@
 # run.sh - builds sherd from scratch and runs every test.
 #
 #   tests/run.sh                            what every change must pass
-#   tests/run.sh --long                     the same with the long schedules
+#   tests/run.sh --long                     the same programs with bigger numbers: hours
+#   tests/run.sh --mutants                  all planted mistakes: shows that the tests find each
 #   tests/run.sh --acceptance ISSUE LETTER  only tests/acceptance/issue-ISSUE/LETTER.sh
 #   tests/run.sh --help
 #
-# Stages, each in its build/<preset>: dev (address and undefined sanitizers; every test), release
-# (-O2; the simulator's schedules), tsan (thread sanitizer; tests labelled tsan: what has threads), clang
-# (compiled). A stage that fails does not stop the next. Missing packages are installed first.
+# Stages; presets build in build/<preset>. A stage that fails does not stop the next. Missing
+# packages are installed first.
+#   dev         address and undefined sanitizers; every test, two minutes of chaos among them
+#   release     -O2; 200 000 schedules of the simulator, with their figures
+#   tsan        thread sanitizer; tests labelled tsan: what has threads
+#   clang       compiled
+#   fuzz        libFuzzer, 20 s a target
+#   model       the small configurations of the Promela model, searched to the end
+#   mutants     a sample of the planted mistakes, and that a harmless one is not "found"
+#   coverage    only with --long: lines and branches of coord and ecc
 #
 # An acceptance script finds the binaries in $SHERD_BUILD: build/release, or another preset that it
 # asks for in a line `# preset: NAME`. Exit code 0 is passed, all others are failed.
@@ -122,13 +130,16 @@ run_acceptance() {
 }
 
 long=
+long_option=
 acceptance=no
+mutants=no
 while [ $# -gt 0 ]; do
     case $1 in
     --long)
         long="-C long"
-        export SHERD_LONG=1
+        long_option=--long
         ;;
+    --mutants) mutants=yes ;;
     --acceptance)
         [ $# -ge 3 ] || die "--acceptance takes ISSUE and LETTER"
         acceptance=yes issue=$2 letter=$3
@@ -148,8 +159,26 @@ done
 mkdir -p build || exit 2
 step dependencies conf/install-deps.sh --tests || finish
 [ $acceptance = no ] || run_acceptance "$issue" "$letter"
+if [ $mutants = yes ]; then
+    step "all mutants" tests/mutants/run.sh
+    finish
+fi
 if build dev; then tests dev --no-tests=error; fi
-if build release; then tests release -L '^sim$'; fi
+if build release; then
+    # shellcheck disable=SC2086 # an option, or none
+    step "simulation" tests/simulation/run.sh $long_option
+    tests release -L '^tidy$'
+fi
 if build tsan; then tests tsan -L '^tsan$'; fi
 build clang
+# shellcheck disable=SC2086
+step fuzz tests/fuzz/run.sh $long_option
+step model tests/model/run.sh ${long_option:---small}
+step "mutants, self-test" tests/mutants/run.sh --self-test
+if [ -z "$long_option" ]; then
+    step "mutants, a sample" tests/mutants/run.sh --sample
+else
+    step "all mutants" tests/mutants/run.sh
+    step coverage tests/coverage.sh
+fi
 finish

@@ -12,6 +12,17 @@ one_object() {
     grep -q '^{.*"exit_code":[0-9].*}$' "$out" || fail "not one object: $(head -c 300 "$out")"
 }
 
+# A read that has one millisecond: mostly that is too short, but a fast machine needs some tries.
+hurried() {
+    for _ in $(seq 100); do
+        hurry=0
+        sherd get k --timeout 1 2>"$work/hurry" || hurry=$?
+        [ $hurry -ne 5 ] || break
+    done
+    cat "$work/hurry" >&2
+    return $hurry
+}
+
 # ---- Wrong input, before there is a cluster ----
 long_key=$(head -c 1025 /dev/zero | tr '\0' k)
 expect 2 sherd;                               says "no command"
@@ -60,7 +71,7 @@ expect 2 sherd recover 77;                    says "unknown node"
 # ---- Values ----
 expect 1 sherd get k;                         says "k: no value under this key"
 expect 1 sherd get "$(printf 'k\377y')" --json; prints '"error":"k\\xffy: no value'; one_object
-expect 5 sherd get k --timeout 1;             says "all nodes can be reached; raise --timeout"
+expect 5 hurried;                             says "all nodes can be reached; raise --timeout"
 expect 1 sherd exists k
 expect 1 sherd del k
 expect 0 sherd set k 'Guten Morgen';          prints "6 of 6 shards"

@@ -102,13 +102,14 @@ struct sherd_client *cluster_client(const struct cluster *c, uint32_t timeout_ms
     struct sherd_client *client = NULL;
     size_t size = 0;
 
-    for (unsigned i = 0; i < c->nodes; i++) {
+    for (unsigned i = 0; i < c->nodes && c->seeds == NULL; i++) {
         cluster_endpoint(c, i, endpoint);
         size += (size_t)snprintf(seeds + size, sizeof(seeds) - size, "%s%s", i > 0 ? "," : "",
                                  endpoint);
     }
+    if (c->seeds != NULL) options.seeds = c->seeds;
     if (sherd_open(&options, &client, error, sizeof(error)) < 0)
-        test_fail("no client of %s: %s", seeds, error);
+        test_fail("no client of %s: %s", options.seeds, error);
     return client;
 }
 

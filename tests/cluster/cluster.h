@@ -27,6 +27,8 @@ struct cluster {
     unsigned base_port;
     enum cluster_node_state state[CLUSTER_NODES_MAX];
     pid_t pid[CLUSTER_NODES_MAX];
+    const char *seeds; /* endpoints of a cluster that somebody else started; NULL: it is ours, on
+                          loopback from base_port on */
     struct sherd_client *client; /* for asking the nodes; tests open their own for work */
 };
 

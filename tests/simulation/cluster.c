@@ -10,6 +10,7 @@
 #include "tests/simulation/load.h"
 #include "tests/simulation/network.h"
 #include "tests/simulation/node.h"
+#include "tests/simulation/story.h"
 #include "tests/simulation/weather.h"
 
 enum {
@@ -75,7 +76,8 @@ static void init(struct sim_cluster *c)
     c->deaf = (uint8_t)sim_below(w, 2u * c->nodes);
     c->clients = (uint8_t)(1 + sim_below(w, sim_below(w, 4) ? 5 : SIM_CLIENTS_MAX));
     c->plan = (struct sim_plan){
-        .pause = sim_below(w, 12) == 0,
+        .pause = sim_below(w, 8) == 0,
+        .lose = sim_below(w, 8) == 0,
         .first_ms = 300 + sim_below(w, 1000),
         .pause_us = (125 + sim_below(w, 60)) * (uint64_t)SIM_SECOND, /* tombstones go */
         .storm_ms = sim_below(w, 2) ? 50 + sim_below(w, 400) : 300 + sim_below(w, 4000),
@@ -228,15 +230,25 @@ static void settle(struct sim_cluster *c)
     if (!is_settled(c, &why)) sim_fail(&c->world, "after the calm: %s", why);
 }
 
-static void ask(struct sim_cluster *c, enum history_kind kind, uint8_t key)
+/* A call of the first client, in the calm. */
+static enum sherd_outcome call_and_wait(struct sim_cluster *c, enum history_kind kind, uint8_t key)
 {
     const struct sim_op *o = sim_load_ask(&c->client[0], kind, key, LAST_CALL_US);
-    enum sherd_outcome outcome = SHERD_OK;
 
-    if (!o) return;
-    while (!o->over && !c->world.failed)
+    while (o && !o->over && !c->world.failed)
         run_for(c, SIM_MS);
-    outcome = o->op.outcome;
+    return o ? o->op.outcome : SHERD_OK;
+}
+
+static enum sherd_outcome get(struct sim_cluster *c, uint8_t key)
+{
+    return call_and_wait(c, HISTORY_GET, key);
+}
+
+static void ask(struct sim_cluster *c, enum history_kind kind, uint8_t key)
+{
+    enum sherd_outcome outcome = call_and_wait(c, kind, key);
+
     if (outcome == SHERD_OK || (kind == HISTORY_GET && outcome == SHERD_NOT_FOUND)) return;
     if (kind != HISTORY_SET && outcome == SHERD_LOST && c->lossy) return;
     sim_fail(&c->world, "after the calm, key %u: call %d ends with %s", key, kind,
@@ -251,6 +263,7 @@ static void judge(struct sim_cluster *c)
         c->counts->too_hard += verdict == HISTORY_TOO_HARD;
         sim_fail(&c->world, "the history of key %u is %s", key,
                  verdict == HISTORY_TOO_HARD ? "too hard to judge" : "not linearizable");
+        if (c->config.quiet) continue;
         history_print(stdout, &c->history[key], c->key_text[key]);
         if (verdict == HISTORY_NOT_LINEARIZABLE)
             history_explain(c->config.checker, &c->history[key], c->key_text[key], stdout);
@@ -269,30 +282,49 @@ static void storm(struct sim_cluster *c, uint64_t time_ms)
 
 static void pause(struct sim_cluster *c, uint64_t time_us)
 {
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 8; i++)
         sim_load_call(c);
     run_for(c, sim_below(&c->world, 2 * SIM_MS));
     sim_faults_pause(c, time_us);
     run_for(c, time_us);
     c->idle = false;
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 8; i++)
         sim_load_call(c);
     run_for(c, 2 * SIM_SECOND);
+}
+
+/* A schedule that is made short tells only of the keys that it needs. */
+static bool is_told_of(const struct sim_cluster *c, uint8_t key)
+{
+    return !c->config.skips || c->history[key].count != 0;
+}
+
+/* What is held by all survives the loss of m nodes' state at once, while nobody writes. */
+static void lose_many(struct sim_cluster *c)
+{
+    enum sherd_outcome before[SIM_KEYS_MAX];
+
+    for (uint8_t key = 0; key < c->keys && !c->world.failed; key++)
+        before[key] = get(c, key);
+    if (c->world.failed || !sim_faults_lose_many(c)) return;
+    settle(c);
+    for (uint8_t key = 0; key < c->keys && !c->world.failed; key++)
+        if (get(c, key) != before[key] && !c->world.failed)
+            sim_fail(&c->world, "key %u: all held it, and as many as may were lost, and it is gone",
+                     key);
 }
 
 /* What every node holds, for whoever reads the trace of a failed schedule. */
 static void print_records(const struct sim_cluster *c)
 {
     for (uint8_t key = 0; key < c->keys; key++)
-        for (uint8_t i = 0; i < c->nodes; i++) {
+        for (uint8_t i = 0; i < c->nodes && is_told_of(c, key); i++) {
             const struct sherd_record *r = &c->node[i].cells[key].record;
-            printf("key %u node %u: promised %u.%llx refused %u.%llx\n", key, i, r->promised.epoch,
-                   (unsigned long long)r->promised.clock, r->refused.epoch,
-                   (unsigned long long)r->refused.clock);
+            printf("key %u node %u: promised %s; refused %s\n", key, i,
+                   sim_ballot_name(r->promised).text, sim_ballot_name(r->refused).text);
             for (const struct sherd_entry *e = r->entries; e < r->entries + r->count; e++)
-                printf("    %u.%llx.%llu version %u.%llx flags %x%s%s%s\n", e->ballot.epoch,
-                       (unsigned long long)e->ballot.clock, (unsigned long long)e->ballot.client,
-                       e->version.epoch, (unsigned long long)e->version.clock, e->meta.flags,
+                printf("    %s, version %s, flags %x%s%s%s\n", sim_ballot_name(e->ballot).text,
+                       sim_ballot_name(e->version).text, e->meta.flags,
                        e->committed ? " committed" : "", e->shown ? " shown" : "",
                        e->has_shard ? "" : " no shard");
         }
@@ -301,6 +333,7 @@ static void print_records(const struct sim_cluster *c)
 static void last_look(struct sim_cluster *c)
 {
     for (uint8_t key = 0; key < c->keys && !c->world.failed; key++) {
+        if (!is_told_of(c, key)) continue;
         ask(c, HISTORY_GET, key);
         ask(c, HISTORY_SET, key);
         ask(c, HISTORY_GET, key);
@@ -333,9 +366,10 @@ void sim_cluster_run(struct sim_cluster *c, const struct sim_config *config,
     began_us = c->world.now_us;
     boot(c);
     if (!c->world.failed) start_clients(c);
-    if (!c->world.failed && c->plan.pause) {
+    if (!c->world.failed && (c->plan.pause || c->plan.lose)) {
         storm(c, c->plan.first_ms);
-        if (!c->world.failed) pause(c, c->plan.pause_us);
+        if (!c->world.failed && c->plan.lose) lose_many(c);
+        if (!c->world.failed && c->plan.pause) pause(c, c->plan.pause_us);
         sim_weather_draw(c, 1);
         sim_weather_trace(c);
     }

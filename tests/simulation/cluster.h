@@ -37,26 +37,8 @@ enum {
     SIM_SKIPS_MAX = 4096, /* calls and faults that can be left out, each */
 };
 
-/* Planted mistakes: the schedules must find each of them. X(name, what it does) */
-#define SIM_BREAK_MAP(X)                                                                           \
-    X(forget_shown, "a node does not remember that it showed an undecided entry")                  \
-    X(forget_overtaken, "a node forgets that an entry may have been read before it was overtaken") \
-    X(forget_promise, "a node does not remember what it promised")                                 \
-    X(forget_exposure, "a node answers every ABORT as not exposed")                                \
-    X(repeat_prepare, "a PREPARE may reach a node twice")                                          \
-    X(accept_stale, "a node looks at no epoch")                                                    \
-    X(no_expect, "a node ignores what a conditional PREPARE expects")                              \
-    X(same_epoch_rejoin, "a node that lost its state goes on as if it had not")                    \
-    X(skip_scan, "a scanner says at once that it has scanned")                                     \
-    X(live_early, "an epoch is live before the older ones are sealed")                             \
-    X(forget_floor, "a node loses its floor")
-
-enum sim_break {
-#define X(name, text) SIM_BREAK_##name,
-    SIM_BREAK_MAP(X)
-#undef X
-        SIM_BREAK_COUNT
-};
+/* Wall clocks when the time of the world is 0. */
+#define SIM_WALL_BASE_MS UINT64_C(1700000000000)
 
 /* How rough one schedule is; drawn anew for each. X(name, unit or meaning, what it is); each can be
  * turned off by itself when a schedule is made shorter (shrink.h). */
@@ -113,20 +95,22 @@ struct sim_weather {
 /* What one schedule leaves out of what its seed says: for shrink.h. */
 struct sim_skips {
     uint64_t calls[SIM_SKIPS_MAX / 64], faults[SIM_SKIPS_MAX / 64];
-    uint32_t weather; /* bits of enum sim_weather_kind */
-    uint64_t jitter;  /* other delays and chances of messages; 0: the seed's own */
+    uint64_t begun[SIM_SKIPS_MAX / 64]; /* calls that came to something when nothing was left out */
+    uint32_t call_count, fault_count;   /* what comes after these is left out too */
+    uint32_t weather;                   /* bits of enum sim_weather_kind */
+    uint64_t jitter; /* other delays and chances of messages; 0: the seed's own */
 };
 
-static inline bool sim_skips(const uint64_t *skips, uint32_t number)
+static inline bool sim_has_bit(const uint64_t *bits, uint32_t number)
 {
-    return skips && number < SIM_SKIPS_MAX && (skips[number / 64] >> number % 64 & 1);
+    return number < SIM_SKIPS_MAX && (bits[number / 64] >> number % 64 & 1);
 }
 
 struct sim_config {
     uint64_t seed;
     uint8_t k, m;
-    uint32_t breaks; /* bits of enum sim_break */
     bool trace;
+    bool quiet;                    /* prints no history of a failure */
     struct sherd_ecc *ecc;         /* of k+m */
     const struct sim_skips *skips; /* NULL: none */
     struct history_checker *checker;
@@ -286,6 +270,7 @@ struct sim_network {
     X(repeated, "messages repeated")               \
     X(stops, "servers stopped")                    \
     X(wipes, "losses of state")                    \
+    X(lost_many, "losses of m states at once")     \
     X(pauses, "servers paused")                    \
     X(cuts, "cuts")                                \
     X(halves, "networks in two halves")            \
@@ -314,6 +299,7 @@ struct sim_counts {
 /* What a schedule consists of. */
 struct sim_plan {
     bool pause; /* a first storm, and minutes of nothing before the second */
+    bool lose;  /* a first storm, and then as many lose their state at once as may (PROTOCOL 9.2) */
     uint64_t first_ms, pause_us, storm_ms;
 };
 
@@ -333,7 +319,8 @@ struct sim_cluster {
     uint64_t calm_us; /* ... since then */
     bool idle;        /* and nothing happens for minutes */
     uint8_t wipes;
-    uint32_t calls_begun, faults_begun; /* numbers, for skips */
+    uint32_t call_count, fault_count;   /* drawn so far: their numbers */
+    uint64_t begun[SIM_SKIPS_MAX / 64]; /* calls that came to something */
     bool lost[SIM_PARTITIONS_MAX];      /* told so by the map */
     bool lossy;                         /* state was lost beyond what can lose no value */
     int64_t next_value;
@@ -352,14 +339,9 @@ void sim_cluster_run(struct sim_cluster *c, const struct sim_config *config,
                      struct sim_counts *counts);
 void sim_cluster_fini(struct sim_cluster *c);
 
-static inline bool sim_breaks(const struct sim_cluster *c, enum sim_break b)
-{
-    return c->config.breaks >> b & 1;
-}
-
 static inline uint64_t sim_wall_ms(const struct sim_cluster *c, int64_t skew_ms)
 {
-    return (uint64_t)((int64_t)(UINT64_C(1700000000000) + c->world.now_us / 1000) + skew_ms);
+    return (uint64_t)((int64_t)(SIM_WALL_BASE_MS + c->world.now_us / 1000) + skew_ms);
 }
 
 /* Whether the next chance of this kind comes true, outside the calm. */

@@ -266,7 +266,6 @@ static void look_for_job(struct sim_node *n, uint16_t index)
 {
     const struct sherd_partition_state *mine = &n->states[index];
     const struct sherd_partition *p = partition_of(n, index);
-    struct sim_job *job = &n->jobs[index];
     bool learner = mine->incarnation != 0 && !mine->voter;
     bool scanner = mine->voter && p->open_count > 1 && p->learners == 0 &&
                    sherd_slots_first(p->voters) == mine->slot;
@@ -275,11 +274,6 @@ static void look_for_job(struct sim_node *n, uint16_t index)
     learner = learner && !bit_of(n->rebuilt, index);
     scanner = scanner && !bit_of(n->scanned, index);
     if (!learner && !scanner) return;
-    if (scanner && sim_breaks(n->cluster, SIM_BREAK_skip_scan)) {
-        job->scan = scanner;
-        end_job(n, index, true);
-        return;
-    }
     start_job(n, index, scanner);
 }
 

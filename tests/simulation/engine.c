@@ -4,6 +4,7 @@
 
 #include "tests/simulation/daemon.h"
 #include "tests/simulation/network.h"
+#include "tests/simulation/story.h"
 #include "tests/simulation/value.h"
 
 enum {
@@ -24,13 +25,22 @@ static bool is_reachable(const struct sim_client *cl, uint16_t node)
     return cl->connected[node] && cl->waiting[node] < LATE_REQUESTS;
 }
 
+/* As client/engine_step.c: who lost its state since the epoch began has no vote in it. */
+static bool is_same_life(const struct sim_client *cl, const struct sherd_partition *p, uint8_t slot)
+{
+    const struct sherd_node *node = &cl->map->map->nodes[p->node[slot]];
+
+    return p->incarnation[slot] >= node->since &&
+           (node->incarnation == 0 || cl->incarnation[p->node[slot]] == node->incarnation);
+}
+
 static uint32_t reachable_slots(const struct sim_client *cl, const struct sherd_partition *p)
 {
     uint32_t slots = 0;
 
     for (uint32_t rest = sherd_partition_holders(p); rest; rest &= rest - 1) {
         uint8_t slot = sherd_slots_first(rest);
-        if (is_reachable(cl, p->node[slot])) slots |= sherd_slot(slot);
+        if (is_reachable(cl, p->node[slot]) && is_same_life(cl, p, slot)) slots |= sherd_slot(slot);
     }
     return slots;
 }
@@ -365,8 +375,8 @@ static struct sim_piece *piece_of(struct sim_op *o, uint8_t slot, struct sherd_b
 static bool is_intact(const struct sim_op *o, struct sherd_entry *e)
 {
     if (sherd_crc32c(e->shard.data, e->shard.size) == e->crc) return true;
-    sim_trace(&o->client->cluster->world, "client %u: a shard of key %u is broken",
-              o->client->address, o->key);
+    sim_trace(&o->client->cluster->world, "%s: a shard of key %u is broken",
+              sim_who(o->client->address).text, o->key);
     e->has_shard = false;
     e->shard = (struct sherd_bytes){NULL, 0};
     return false;
@@ -420,7 +430,7 @@ void sim_client_receive(struct sim_client *cl, uint8_t from, struct sherd_bytes 
 
     if (!cl->up) return;
     if (sherd_wire_open(&in, &frame, 1, &e) < 0 || sherd_wire_next_answer(&in, &a) < 0) {
-        sim_fail(&c->world, "client %u cannot read an answer", cl->address);
+        sim_fail(&c->world, "%s cannot read an answer", sim_who(cl->address).text);
         return;
     }
     sherd_hlc_merge(&cl->clock, e.clock, sim_wall_ms(c, cl->skew_ms));

@@ -5,6 +5,7 @@
 #include "tests/simulation/engine.h"
 #include "tests/simulation/keeper.h"
 #include "tests/simulation/node.h"
+#include "tests/simulation/story.h"
 
 enum { WIPES_MAX = 4 };
 
@@ -183,6 +184,42 @@ static void wipe_node(struct sim_cluster *c)
     sim_after(&c->world, duration(c), start_later, c, node);
 }
 
+static bool may_lose(const struct sim_cluster *c, uint32_t nodes, uint8_t losses)
+{
+    const struct sherd_map *map = c->keeper.file->map;
+
+    for (uint16_t i = 0; i < c->partitions; i++) {
+        const struct sherd_partition *p = &map->partitions[i];
+        uint8_t hit = 0;
+        if (p->lost) return false;
+        for (uint32_t rest = p->voters; rest; rest &= rest - 1)
+            hit = (uint8_t)(hit + (nodes >> p->node[sherd_slots_first(rest)] & 1));
+        if (hit > losses) return false;
+    }
+    return true;
+}
+
+bool sim_faults_lose_many(struct sim_cluster *c)
+{
+    struct sherd_quorum quorum = sherd_quorum_of((uint8_t)(c->config.k + c->config.m), c->config.k);
+    uint8_t losses = (uint8_t)(quorum.q - 1 < c->config.m ? quorum.q - 1 : c->config.m);
+    uint32_t nodes = 0;
+
+    while (sherd_slots_count(nodes) < losses)
+        nodes |= UINT32_C(1) << sim_below(&c->world, c->nodes);
+    if (!may_lose(c, nodes, losses)) return false;
+    c->counts->lost_many++;
+    for (uint8_t i = 0; i < c->nodes; i++) {
+        if (!(nodes >> i & 1)) continue;
+        c->counts->wipes++;
+        sim_node_wipe(&c->node[i]);
+        tell_all(c, i);
+    }
+    for (uint8_t i = 0; i < c->nodes; i++)
+        if (nodes >> i & 1) start_node(c, i);
+    return true;
+}
+
 /* ---- links ---- */
 
 static uint8_t machine(struct sim_cluster *c)
@@ -206,10 +243,12 @@ static void cut(struct sim_cluster *c)
     uint8_t from = machine(c), to = machine(c);
     uint64_t time_us = duration(c);
     uint64_t how = sim_below(&c->world, 4);
+    static const char *const texts[] = {"", ", nor the other way", " and most others",
+                                        " and most others, nor the other way"};
 
     c->counts->cuts++;
-    sim_trace(&c->world, "cut %u -> %u, kind %u, for %u us", from, to, (unsigned)how,
-              (unsigned)time_us);
+    sim_trace(&c->world, "cut: %s does not reach %s%s, for %u us", sim_who(from).text,
+              sim_who(to).text, texts[how], (unsigned)time_us);
     cut_link(c, from, to, time_us);
     if (how >= 1) cut_link(c, to, from, time_us);
     for (uint8_t i = 0; how >= 2 && i < SIM_ADDRESSES; i++) {
@@ -274,7 +313,7 @@ static void freeze(struct sim_cluster *c)
     struct sim_client *cl = i < c->clients ? &c->client[i] : &c->node[i - c->clients].daemon;
 
     c->counts->freezes++;
-    sim_trace(&c->world, "client %u is paused", cl->address);
+    sim_trace(&c->world, "%s is paused", sim_who(cl->address).text);
     cl->frozen_until_us = c->world.now_us + duration(c);
 }
 
@@ -292,7 +331,7 @@ static void kill_client(struct sim_cluster *c)
     struct sim_client *cl = &c->client[sim_below(&c->world, c->clients)];
 
     if (!cl->up) return;
-    sim_trace(&c->world, "client %u: dies", cl->address);
+    sim_trace(&c->world, "%s dies", sim_who(cl->address).text);
     c->counts->died++;
     for (struct sim_op *o = cl->ops; o; o = o->next)
         if (o->call && o->kind == HISTORY_GET) history_remove(o->call);
@@ -365,14 +404,15 @@ static void go_wrong(struct sim_cluster *c)
 static void tick(void *context, uint64_t argument)
 {
     struct sim_cluster *c = context;
-    uint32_t number = c->faults_begun++;
+    const struct sim_skips *skips = c->config.skips;
+    uint32_t number = c->fault_count++;
     uint64_t saved, gap_us;
 
     (void)argument;
     if (c->calm) return;
     saved = sim_enter(&c->world, SIM_STREAM_FAULTS + number);
     gap_us = sim_below(&c->world, 2 * c->weather.fault_us);
-    if (!sim_skips(c->config.skips ? c->config.skips->faults : NULL, number)) go_wrong(c);
+    if (!skips || (number < skips->fault_count && !sim_has_bit(skips->faults, number))) go_wrong(c);
     sim_leave(&c->world, saved);
     sim_after(&c->world, gap_us, tick, c, 0);
 }

@@ -9,6 +9,9 @@ void sim_faults_start(struct sim_cluster *c);
 /* Everything is mended: links, nodes, keeper, clients. */
 void sim_faults_end(struct sim_cluster *c);
 
+/* min(m, q - 1) of the nodes lose their state at once, but none where fewer than k voters would
+ * keep theirs: false. */
+bool sim_faults_lose_many(struct sim_cluster *c);
 /* A map was just published: the keeper may die or be slow before its LIVE. */
 void sim_faults_published(struct sim_cluster *c);
 /* Clocks as they differ in good weather. */

@@ -82,10 +82,6 @@ static void think(struct sim_keeper *k)
         effect = sherd_membership_step(&k->machine, now_ms(k));
         if (effect == SHERD_MEMBERSHIP_PUBLISH) publish(k);
         if (effect == SHERD_MEMBERSHIP_LIVE) announce(k);
-        if (sim_breaks(k->cluster, SIM_BREAK_live_early) && k->map->live < k->map->version) {
-            k->map->live = k->map->version;
-            announce(k);
-        }
     } while (effect != 0 && k->up && k->slow_until_us <= k->cluster->world.now_us &&
              !k->cluster->world.failed);
 }

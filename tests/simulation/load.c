@@ -1,8 +1,14 @@
 #include "tests/simulation/load.h"
 
 #include "tests/simulation/engine.h"
+#include "tests/simulation/story.h"
 
-enum { CALLS_AT_ONCE = 2, OPEN_MAX = 16, TIMEOUT_MIN_US = 100 * SIM_MS, TIMEOUT_MAX_US = 1500 * SIM_MS };
+enum {
+    CALLS_AT_ONCE = 2,
+    OPEN_MAX = 16,
+    TIMEOUT_MIN_US = 100 * SIM_MS,
+    TIMEOUT_MAX_US = 1500 * SIM_MS
+};
 
 static struct sherd_event computed(struct sim_op *o, int64_t value)
 {
@@ -79,7 +85,7 @@ static void on_done(struct sim_op *o)
     if (!call) return;
     o->call = NULL;
     c->counts->outcomes[o->op.outcome]++;
-    sim_trace(&c->world, "client %u: %s key %u value %lld: %s", o->client->address,
+    sim_trace(&c->world, "%s: %s key %u value %lld: %s", sim_who(o->client->address).text,
               history_kind_name((enum history_kind)o->kind), o->key,
               (long long)(o->kind == HISTORY_GET ? o->current : o->value),
               sherd_outcome_name(o->op.outcome));
@@ -193,23 +199,35 @@ static struct sim_op *draw(struct sim_cluster *c)
 
 static void begin(struct sim_op *o)
 {
+    int64_t value = o->call->value == HISTORY_NONE ? 0 : o->call->value;
 
-    sim_trace(&o->client->cluster->world, "client %u asks: %s key %u, value %lld",
-              o->client->address, history_kind_name((enum history_kind)o->kind), o->key,
-              (long long)(o->kind == HISTORY_GET ? 0 : o->call->value));
+    sim_trace(&o->client->cluster->world, "%s asks: %s key %u, value %lld",
+              sim_who(o->client->address).text, history_kind_name((enum history_kind)o->kind),
+              o->key, (long long)value);
     sim_op_submit(o);
+}
+
+/* The number-th call begins, or comes to nothing. */
+static bool try_call(struct sim_cluster *c, uint32_t number)
+{
+    uint64_t saved = sim_enter(&c->world, SIM_STREAM_CALLS + number);
+    struct sim_op *o = draw(c);
+
+    sim_leave(&c->world, saved);
+    if (!o) return false;
+    if (number < SIM_SKIPS_MAX) c->begun[number / 64] |= UINT64_C(1) << number % 64;
+    begin(o);
+    return true;
 }
 
 bool sim_load_call(struct sim_cluster *c)
 {
-    uint32_t number = c->calls_begun++;
-    uint64_t saved = sim_enter(&c->world, SIM_STREAM_CALLS + number);
-    struct sim_op *o = NULL;
+    const struct sim_skips *skips = c->config.skips;
+    uint32_t number = c->call_count++;
 
-    if (!sim_skips(c->config.skips ? c->config.skips->calls : NULL, number)) o = draw(c);
-    sim_leave(&c->world, saved);
-    if (o) begin(o);
-    return o != NULL;
+    if (!skips) return try_call(c, number);
+    if (number < skips->call_count && !sim_has_bit(skips->calls, number)) try_call(c, number);
+    return sim_has_bit(skips->begun, number); /* so that the next one comes when it came then */
 }
 
 const struct sim_op *sim_load_ask(struct sim_client *cl, enum history_kind kind, uint8_t key,

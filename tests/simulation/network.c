@@ -6,6 +6,7 @@
 #include "tests/simulation/engine.h"
 #include "tests/simulation/keeper.h"
 #include "tests/simulation/node.h"
+#include "tests/simulation/story.h"
 
 static uint8_t machine_of(uint8_t address)
 {
@@ -117,12 +118,13 @@ static void post(struct sim_cluster *c, uint8_t from, uint8_t to,
                  const struct sherd_writer_buffer *bytes, uint8_t kind)
 {
     bool local = machine_of(from) == machine_of(to);
-    bool once =
-        kind == SHERD_PREPARE && !c->weather.sessions && !sim_breaks(c, SIM_BREAK_repeat_prepare);
+    bool once = kind == SHERD_PREPARE && !c->weather.sessions;
 
     if (kind == SHERD_FORGET && to == c->deaf) return;
     if (!local && is_lost(c, kind)) {
         c->counts->lost++;
+        sim_trace(&c->world, "lost: %s from %s to %s", kind ? sim_message_name(kind) : "an answer",
+                  sim_who(from).text, sim_who(to).text);
         return;
     }
     post_one(c, from, to, bytes);

@@ -6,6 +6,7 @@
 #include "tests/simulation/daemon.h"
 #include "tests/simulation/engine.h"
 #include "tests/simulation/network.h"
+#include "tests/simulation/story.h"
 
 enum { TICK_US = 100 * SIM_MS, PAGE_BYTES = 1024 };
 
@@ -132,23 +133,10 @@ static void refuse(struct sim_node *n, uint8_t from, const struct sherd_envelope
     struct sherd_answer a = {.kind = SHERD_STALE, .reason = (uint8_t)reason};
 
     if (r->partition < n->all.count) a.epoch = n->states[r->partition].epoch;
+    if (r->kind < SHERD_PING)
+        sim_trace(&n->cluster->world, "node %u: %s from %s: STALE%s", n->id,
+                  sim_message_name(r->kind), sim_who(from).text, sim_reason_name(a.reason));
     answer(n, from, e, r, &a);
-}
-
-/* Planted mistakes in what a node remembers. */
-static void forget(struct sim_node *n, const struct sherd_record *before,
-                   struct sherd_record *record, struct sherd_answer *a)
-{
-    const struct sim_cluster *c = n->cluster;
-
-    if (sim_breaks(c, SIM_BREAK_forget_shown))
-        for (uint8_t i = 0; i < record->count; i++)
-            record->entries[i].shown = false;
-    if (sim_breaks(c, SIM_BREAK_forget_overtaken) && a->kind == SHERD_ABORTED &&
-        before->count == record->count && sherd_record_is_settled(before))
-        a->flags &= (uint8_t)~SHERD_ANSWER_EXPOSED;
-    if (sim_breaks(c, SIM_BREAK_forget_promise)) record->promised = before->promised;
-    if (sim_breaks(c, SIM_BREAK_forget_exposure)) a->flags &= (uint8_t)~SHERD_ANSWER_EXPOSED;
 }
 
 /* To 120 s behind this node's clock (PROTOCOL 8). */
@@ -177,10 +165,9 @@ static struct sherd_participant_env env_of(struct sim_node *n, const struct sher
     bool full = is_full(n, r);
 
     if (r->kind == SHERD_FORGET) raise_floor(n, p);
-    bool no_floor = r->kind != SHERD_FORGET && sim_breaks(c, SIM_BREAK_forget_floor);
     return (struct sherd_participant_env){
         .wall_ms = sim_wall_ms(c, n->skew_ms),
-        .floor = no_floor ? SHERD_BALLOT_ZERO : p->floor,
+        .floor = p->floor,
         .voter = p->voter,
         .clean = p->clean,
         .room = !full,
@@ -231,11 +218,10 @@ static void serve_key(struct sim_node *n, uint8_t from, const struct sherd_envel
         sim_fail(&c->world, "two values under one ballot of key %d", key);
     if (change.put) note_lost(n, r, key);
     c->counts->forgotten += change.forget;
-    forget(n, &n->cells[key].record, &record, &a);
     sherd_hlc_merge(&n->clock, r->ballot.clock, env.wall_ms);
-    sim_trace(&c->world, "node %u: from %u key %d kind %u ballot %u.%llx.%llu -> %u reason %u%s",
-              n->id, from, key, r->kind, r->ballot.epoch, (unsigned long long)r->ballot.clock,
-              (unsigned long long)r->ballot.client, a.kind, a.reason,
+    sim_trace(&c->world, "node %u: %s of key %d from %s, ballot %s: %s%s%s", n->id,
+              sim_message_name(r->kind), key, sim_who(from).text, sim_ballot_name(r->ballot).text,
+              sim_message_name(a.kind), sim_reason_name(a.reason),
               a.flags & SHERD_ANSWER_EXPOSED ? " exposed" : "");
     answer(n, from, e, r, &a);
     keep(&n->cells[key], &record);
@@ -332,8 +318,6 @@ static void serve(struct sim_node *n, uint8_t from, const struct sherd_envelope 
         r->partition = sim_partition_of(c, (uint8_t)key);
     }
     reason = sherd_partitions_check(&n->all, r->partition, r->epoch, r->slot);
-    if (sim_breaks(c, SIM_BREAK_accept_stale) && reason == SHERD_REASON_EPOCH)
-        reason = SHERD_REASON_NONE;
     if (reason != SHERD_REASON_NONE)
         refuse(n, from, e, r, reason);
     else if (r->kind == SHERD_LIST)
@@ -364,7 +348,6 @@ void sim_node_receive(struct sim_node *n, uint8_t from, struct sherd_bytes frame
         sim_fail(&n->cluster->world, "node %u cannot read a request", n->id);
         return;
     }
-    if (sim_breaks(n->cluster, SIM_BREAK_no_expect)) r.flags &= (uint8_t)~SHERD_WITH_EXPECT;
     switch (verdict_of(n, from, &e)) {
     case SHERD_SESSION_REPEAT: return;
     case SHERD_SESSION_UNKNOWN:
@@ -439,7 +422,6 @@ void sim_node_wipe(struct sim_node *n)
     sim_node_stop(n);
     sim_trace(&c->world, "node %u: loses its state", n->id);
     memset(n->cells, 0, sizeof(n->cells));
-    if (sim_breaks(c, SIM_BREAK_same_epoch_rejoin)) return;
     memset(n->states, 0, sizeof(n->states));
     memset(n->rebuilt, 0, sizeof(n->rebuilt));
     memset(n->scanned, 0, sizeof(n->scanned));

@@ -1,80 +1,73 @@
 /* test_simulation.c - many schedules of a whole cluster under faults, and the judgement of each.
  *
- * Usage: test_simulation [--seed N] [--runs N] [--code k+m] [--trace] [--break NAME[,NAME]]
- * A failing schedule prints its seed, and the command that replays it alone. With --break, finding
- * the mistake is success. SHERD_SIMULATION_PERCENT scales --runs, for builds that are slow. */
+ * Usage: test_simulation [--seed N] [--runs N] [--code k+m] [--steps N] [--trace] [--shrink]
+ * A failing schedule prints its seed and the command that replays it alone, and is then made short
+ * and told as a story (--shrink does that for a schedule that is known to fail).
+ * SHERD_SIMULATION_PERCENT scales --runs, for builds that are slow; SHERD_SIMULATION_NO_STORY
+ * leaves the story out; --steps goes on until so many steps are done, however many schedules that
+ * takes. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/simulation/cluster.h"
+#include "tests/simulation/shrink.h"
 
 struct options {
-    uint64_t seed, runs;
+    uint64_t seed, runs, steps;
     unsigned k, m;
-    uint32_t breaks;
-    bool trace;
-    const char *break_text;
-};
-
-static const char *const break_names[] = {
-#define X(name, text) #name,
-    SIM_BREAK_MAP(X)
-#undef X
+    bool trace, shrink;
 };
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: test_simulation [--seed N] [--runs N] [--code k+m] [--trace]\n"
-                    "                       [--break NAME[,NAME]]\nbreaks:\n");
-#define X(name, text) fprintf(stderr, "  %-18s %s\n", #name, text);
-    SIM_BREAK_MAP(X)
-#undef X
+    fprintf(stderr, "usage: test_simulation [--seed N] [--runs N] [--steps N] [--code k+m]\n"
+                    "                       [--trace] [--shrink]\n");
     return 2;
 }
 
-static bool parse_breaks(const char *text, uint32_t *breaks)
+static bool parse_number(const char *text, uint64_t *out)
 {
-    while (*text) {
-        size_t size = strcspn(text, ",");
-        size_t i = 0;
-        while (i < SIM_BREAK_COUNT &&
-               (strlen(break_names[i]) != size || strncmp(break_names[i], text, size) != 0))
-            i++;
-        if (i == SIM_BREAK_COUNT) return false;
-        *breaks |= UINT32_C(1) << i;
-        text += size;
-        text += *text == ',';
+    char *end = NULL;
+
+    *out = strtoull(text, &end, 10);
+    return *text >= '0' && *text <= '9' && *end == '\0';
+}
+
+static bool parse_option(int c, struct options *o)
+{
+    switch (c) {
+    case 's': return parse_number(optarg, &o->seed);
+    case 'r': return parse_number(optarg, &o->runs);
+    case 'e': return parse_number(optarg, &o->steps);
+    case 'c': return sscanf(optarg, "%u+%u", &o->k, &o->m) == 2;
+    case 't': return o->trace = true;
+    case 'k': return o->shrink = true;
+    default: return false;
     }
-    return true;
 }
 
 static bool parse(int argc, char **argv, struct options *o)
 {
     static const struct option names[] = {
-        {"seed",  required_argument, NULL, 's'},
-        {"runs",  required_argument, NULL, 'r'},
-        {"code",  required_argument, NULL, 'c'},
-        {"trace", no_argument,       NULL, 't'},
-        {"break", required_argument, NULL, 'b'},
-        {NULL,    0,                 NULL, 0  }
+        {"seed",   required_argument, NULL, 's'},
+        {"runs",   required_argument, NULL, 'r'},
+        {"code",   required_argument, NULL, 'c'},
+        {"trace",  no_argument,       NULL, 't'},
+        {"steps",  required_argument, NULL, 'e'},
+        {"shrink", no_argument,       NULL, 'k'},
+        {NULL,     0,                 NULL, 0  }
     };
     const char *percent = getenv("SHERD_SIMULATION_PERCENT");
     int c = 0;
 
     *o = (struct options){.seed = 1, .runs = 1000, .k = 4, .m = 2};
-    while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
-        if (c == 's') o->seed = strtoull(optarg, NULL, 10);
-        if (c == 'r') o->runs = strtoull(optarg, NULL, 10);
-        if (c == 't') o->trace = true;
-        if (c == 'b') o->break_text = optarg;
-        if (c == '?' || (c == 'b' && !parse_breaks(optarg, &o->breaks))) return false;
-        if (c == 'c' && sscanf(optarg, "%u+%u", &o->k, &o->m) != 2) return false;
-    }
+    while ((c = getopt_long(argc, argv, "", names, NULL)) != -1)
+        if (!parse_option(c, o)) return false;
     if (percent && o->runs > 1) o->runs = o->runs * strtoull(percent, NULL, 10) / 100 + 1;
-    return optind == argc && o->k >= 1 && o->k + o->m <= SIM_SLOTS_MAX;
+    return optind == argc && o->k >= 1 && o->k <= SIM_SLOTS_MAX && o->m <= SIM_SLOTS_MAX &&
+           o->k + o->m <= SIM_SLOTS_MAX;
 }
 
 static void print_counts(const struct sim_counts *n, const struct options *o)
@@ -99,30 +92,44 @@ static void print_counts(const struct sim_counts *n, const struct options *o)
 static void explain(const struct sim_cluster *c, const struct options *o)
 {
     printf("FAILED: seed %" PRIu64 ": %s\n  replay: test_simulation --code %u+%u --seed %" PRIu64
-           " --runs 1 --trace%s%s\n",
-           c->config.seed, c->world.failure, o->k, o->m, c->config.seed,
-           o->break_text ? " --break " : "", o->break_text ? o->break_text : "");
+           " --runs 1 --trace\n",
+           c->config.seed, c->world.failure, o->k, o->m, c->config.seed);
+}
+
+/* The same failure with as little as possible, told event by event. */
+static void tell_story(struct sim_cluster *c, struct sim_config config)
+{
+    struct sim_shrunk shrunk;
+
+    sim_shrink(c, &config, &shrunk);
+    printf("shrunk in %u runs to %u calls of %u and %u faults of %u; again: the same with "
+           "--shrink. The story:\n",
+           shrunk.runs, shrunk.calls, shrunk.calls_before, shrunk.faults, shrunk.faults_before);
+    config.trace = true;
+    config.skips = &shrunk.skips;
+    sim_cluster_run(c, &config, &(struct sim_counts){0});
 }
 
 /* Runs the schedules; returns whether one failed. */
 static bool run(const struct options *o, struct sherd_ecc *ecc, struct sim_counts *counts)
 {
+    bool tell = o->shrink || (!o->trace && !getenv("SHERD_SIMULATION_NO_STORY"));
     struct sim_cluster *c = calloc(1, sizeof(*c));
     struct history_checker *checker = history_checker_new(1 << 22);
     bool failed = false;
 
-    SHERD_ASSERT(c != NULL);
-    for (uint64_t i = 0; i < o->runs && !failed; i++) {
+    SHERD_ASSERT(c != NULL && checker != NULL);
+    for (uint64_t i = 0; (i < o->runs || counts->events < o->steps) && !failed; i++) {
         struct sim_config config = {.seed = o->seed + i,
                                     .k = (uint8_t)o->k,
                                     .m = (uint8_t)o->m,
-                                    .breaks = o->breaks,
                                     .trace = o->trace,
                                     .ecc = ecc,
                                     .checker = checker};
         sim_cluster_run(c, &config, counts);
         failed = c->world.failed;
         if (failed) explain(c, o);
+        if (failed && tell) tell_story(c, config);
     }
     sim_cluster_fini(c);
     history_checker_free(checker);
@@ -142,7 +149,5 @@ int main(int argc, char **argv)
     failed = run(&o, ecc, &counts);
     print_counts(&counts, &o);
     sherd_ecc_free(ecc);
-    if (o.breaks == 0) return failed;
-    printf("%s: %s\n", o.break_text, failed ? "found" : "NOT FOUND");
-    return !failed;
+    return failed;
 }

@@ -156,6 +156,7 @@ void sim_fail(struct sim_world *w, const char *format, ...)
 
     if (w->failed) return;
     w->failed = true;
+    w->failure_kind = format;
     va_start(args, format);
     vsnprintf(w->failure, sizeof(w->failure), format, args);
     va_end(args);

@@ -35,6 +35,7 @@ struct sim_world {
     struct sim_chunk *chunks, *chunk; /* all, and the one in use */
     bool trace;
     bool failed;
+    const char *failure_kind; /* the format of the complaint: failures of one kind share it */
     char failure[256];
 };
 

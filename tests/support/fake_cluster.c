@@ -149,7 +149,8 @@ static size_t encode_map(struct fake_cluster *c, uint8_t *out, size_t capacity)
                               .node_count = (uint16_t)c->n,
                               .partition_count = PARTITIONS};
     for (uint16_t i = 0; i < c->n; i++) {
-        map->nodes[i] = (struct sherd_node){.id = i, .weight = 1, .incarnation = 1};
+        map->nodes[i] = (struct sherd_node){
+            .id = i, .weight = 1, .incarnation = 1, .since = atomic_load(&c->since[i])};
         strcpy(map->nodes[i].endpoint, c->endpoints[i]);
     }
     for (unsigned i = 0; i < PARTITIONS; i++)

@@ -32,6 +32,7 @@ struct fake_cluster {
     atomic_int modes[FAKE_NODES_MAX];
     atomic_int requests[FAKE_NODES_MAX]; /* requests for keys, taken by each node */
     atomic_uint version;                 /* of the map; a higher one moves every partition on */
+    atomic_uint since[FAKE_NODES_MAX];   /* of the map's nodes; 2: this life holds nothing yet */
     atomic_bool stop;
     pthread_t thread;
     struct fake_node *nodes[FAKE_NODES_MAX];

@@ -206,6 +206,44 @@ static void test_nodes_return(void **state)
     assert_int_equal(stats_of(f)->reconnects, 1);
 }
 
+/* Two nodes come back without what they knew, and the map does not know it yet: they have no votes
+ * in it, so there is no quorum to write to, and nothing is sent to the other four. */
+static void test_no_votes_of_other_lives(void **state)
+{
+    struct fixture *f = *state;
+    struct sherd_op op = {
+        .kind = SHERD_OP_SET, .key = TEXT("k"), .value = TEXT("v"), .timeout_ms = 300};
+
+    assert_int_equal(set(f, "k", TEXT("v")), SHERD_OK);
+    for (unsigned i = 1; i < 3; i++)
+        atomic_store(&f->cluster->modes[i], FAKE_DOWN);
+    while (sherd_engine_is_reachable(f->client->engine, 1) ||
+           sherd_engine_is_reachable(f->client->engine, 2))
+        assert_true(sherd_poll(f->client, 10) >= 0);
+    for (unsigned i = 1; i < 3; i++)
+        atomic_store(&f->cluster->modes[i], FAKE_GOOD);
+    while (!sherd_engine_is_reachable(f->client->engine, 1) ||
+           !sherd_engine_is_reachable(f->client->engine, 2))
+        assert_true(sherd_poll(f->client, 10) >= 0);
+    run(f, &op);
+    assert_int_equal(op.outcome, SHERD_NO_QUORUM);
+}
+
+/* The map knows two nodes' new lives, but has not begun an epoch in which they are learners. */
+static void test_no_votes_before_the_epoch(void **state)
+{
+    struct fixture *f = *state;
+    struct sherd_op op = {
+        .kind = SHERD_OP_SET, .key = TEXT("k"), .value = TEXT("v"), .timeout_ms = 300};
+
+    assert_int_equal(set(f, "k", TEXT("v")), SHERD_OK);
+    for (unsigned i = 1; i < 3; i++)
+        atomic_store(&f->cluster->since[i], 2);
+    atomic_store(&f->cluster->version, 2);
+    run(f, &op);
+    assert_int_equal(op.outcome, SHERD_NO_QUORUM);
+}
+
 static void test_explain_and_repair(void **state)
 {
     struct fixture *f = *state;
@@ -288,6 +326,8 @@ int main(void)
         ON_CLUSTER(test_forgotten_sessions),
         ON_CLUSTER(test_new_map),
         ON_CLUSTER(test_nodes_return),
+        ON_CLUSTER(test_no_votes_of_other_lives),
+        ON_CLUSTER(test_no_votes_before_the_epoch),
         ON_CLUSTER(test_explain_and_repair),
         ON_CLUSTER(test_ack_quorum_frees_the_key),
         cmocka_unit_test(test_no_cluster),

@@ -1,0 +1,51 @@
+/* test_hooks.h - where a test may end this process, and how it may shift its clock.
+ *
+ * Compiled only with the CMake option SHERD_TEST_HOOKS (preset dev); otherwise all of this is
+ * nothing, and no build for users has a symbol of it (tests/tidy/hooks.sh).
+ *
+ *   SHERD_DIE_AT=STEP[:N]   SIGKILL the N-th time (1) that an operation of this process comes to:
+ *     prepare_sent   the PREPAREs have left       before_commit  complete, no COMMIT has left
+ *     first_ack      one node has ACKed           commit_half    COMMITs have left to half the
+ * nodes quorum         enough nodes have ACKed      abort_sent     the ABORTs have left
+ *   SHERD_CLOCK_FILE=FILE   an int64 of milliseconds, mapped and added to the wall clock: whoever
+ *                           writes to the file makes the clock jump */
+#ifndef SHERD_CLIENT_TEST_HOOKS_H
+#define SHERD_CLIENT_TEST_HOOKS_H
+
+#include <stdint.h>
+
+#include "coord/message.h"
+
+#ifdef SHERD_TEST_HOOKS
+
+/* Passes a SEND; returns the slots that it may go to. */
+uint32_t sherd_hook_send(uint8_t message, uint32_t slots);
+
+/* The ACKs of a write were `before` and are `after`; `need` make it complete. */
+void sherd_hook_acks(unsigned before, unsigned after, unsigned need);
+
+/* After every flush. */
+void sherd_hook_flushed(uint64_t now_us);
+
+int64_t sherd_hook_clock_ms(void);
+
+#else
+
+static inline uint32_t sherd_hook_send(uint8_t message, uint32_t slots)
+{
+    (void)message;
+    return slots;
+}
+
+static inline void sherd_hook_acks(unsigned before, unsigned after, unsigned need)
+{
+    (void)before, (void)after, (void)need;
+}
+
+static inline void sherd_hook_flushed(uint64_t now_us) { (void)now_us; }
+
+static inline int64_t sherd_hook_clock_ms(void) { return 0; }
+
+#endif
+
+#endif

@@ -1,0 +1,584 @@
+#include "tests/cluster/chaos_faults.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    SECOND_US = 1000000,
+    CLOCK_LIMIT_MS = 40000,
+    CLOCK_WIDTH_MS = 50000, /* two clocks more than 60 s apart refuse each other */
+    FRESH_US = 2 * SECOND_US,
+    TROUBLE_US = 4 * SECOND_US, /* how long a rebuild is disturbed, before it is let finish */
+    WIPE_WAIT_US = 20 * SECOND_US,
+    SILENCE_MIN_MS = 50,
+    PAUSE_MAX_US = 15 * SECOND_US,
+};
+
+static const char *const texts[] = {
+#define X(name, text, weight) text,
+    FAULTS_MAP(X)
+#undef X
+};
+
+static const unsigned weights[] = {
+#define X(name, text, weight) weight,
+    FAULTS_MAP(X)
+#undef X
+};
+
+struct dice {
+    uint64_t state;
+};
+
+static uint32_t roll(struct dice *d, uint32_t bound) { return test_below(&d->state, bound); }
+static uint32_t between(struct dice *d, uint32_t low, uint32_t high)
+{
+    return low + roll(d, high - low + 1);
+}
+
+static uint32_t bit(unsigned host) { return 1u << host; }
+static uint32_t all_nodes(const struct chaos *c) { return bit(c->nodes) - 1; }
+static uint32_t all_hosts(const struct chaos *c) { return bit(c->hosts) - 1; }
+
+static uint32_t pick_set(struct dice *d, uint32_t among, unsigned count)
+{
+    uint32_t set = 0;
+
+    while (count > 0 && among != 0) {
+        unsigned skip = roll(d, (uint32_t)__builtin_popcount(among));
+        uint32_t rest = among, one;
+        for (; skip > 0; skip--)
+            rest &= rest - 1;
+        one = rest & -rest;
+        set |= one;
+        among &= ~one;
+        count--;
+    }
+    return set;
+}
+
+static const char *show(uint32_t set)
+{
+    static char rooms[4][3 * CLUSTER_NODES_MAX + 1];
+    static unsigned next;
+
+    return cluster_set_text(set, rooms[next++ % LEN(rooms)]);
+}
+
+/* ---- What is allowed ---- */
+
+/* How many nodes may lose their state at once, when every value is on all (PROTOCOL 9.2). */
+static unsigned losses_max(const struct chaos *c)
+{
+    unsigned q = (c->nodes + c->k + 1) / 2;
+
+    return c->m < q - 1 ? c->m : q - 1;
+}
+
+/* The cluster can lose one node's state now: nothing lost is still missing, and only so many nodes
+ * are not full voters that, were they lost too, it would not be too much. */
+static bool may_lose_one(const struct faults *f)
+{
+    const struct chaos *c = f->chaos;
+
+    return !f->losing && c->looked_us + FRESH_US > test_now_us() &&
+           c->weak < (losses_max(c) > 1 ? 2 : 1);
+}
+
+static void lose(struct faults *f, struct fault *x)
+{
+    x->loses = true;
+    f->losing = true;
+    f->lost_us = test_now_us();
+    f->back_us = 0;
+}
+
+/* A fault that keeps the keeper from hearing `nodes`. It takes away the slots of who is silent for
+ * too long, which is a loss of state: one node, not its own, may be, when one may be lost at all;
+ * else all such faults in a row must be over long before. False: not now. */
+static bool allow_silence(struct faults *f, struct fault *x, uint32_t nodes, uint32_t *ms)
+{
+    uint64_t now_us = test_now_us(), limit_us = (uint64_t)f->chaos->vacate_after_ms * 500, end_us;
+    bool one = (nodes & 1) == 0 && (nodes & (nodes - 1)) == 0;
+
+    if (f->chaos->heard_us > f->silent_us && now_us > f->silent_us) f->episode_us = 0;
+    if (*ms * 1000ull > limit_us && one && f->episode_us == 0 && may_lose_one(f))
+        lose(f, x);
+    else if (f->episode_us != 0)
+        limit_us = f->episode_us + limit_us > now_us ? f->episode_us + limit_us - now_us : 0;
+    if (!x->loses && *ms * 1000ull > limit_us) *ms = (uint32_t)(limit_us / 1000);
+    if (*ms < SILENCE_MIN_MS) return false;
+    x->silences = true;
+    end_us = now_us + *ms * 1000ull;
+    if (f->episode_us == 0) f->episode_us = now_us;
+    if (f->silent_us < end_us) f->silent_us = end_us;
+    return true;
+}
+
+/* ---- Beginning ---- */
+
+static bool begin_kill(struct faults *f, struct fault *x, struct dice *d, uint32_t *ms)
+{
+    struct chaos *c = f->chaos;
+    uint32_t node = x->kind == FAULT_KILL_KEEPER ? 0 : roll(d, c->nodes);
+
+    *ms = roll(d, 8) == 0 ? c->vacate_after_ms + roll(d, 3000) : between(d, 1, 3000);
+    if (!may_lose_one(f) || c->processes[node].pid == 0) return false;
+    lose(f, x);
+    x->a = bit(node);
+    chaos_say(c, "kill node %u, to be started again, empty, after %u ms", node, *ms);
+    chaos_kill(c, node);
+    return true;
+}
+
+static bool is_idle(const struct chaos *c)
+{
+    for (unsigned i = c->nodes; i < c->hosts; i++)
+        if (c->control->busy[i] > 0) return false;
+    return true;
+}
+
+/* Makes clients pause until every value is on every node. */
+static bool wait_whole(struct chaos *c)
+{
+    uint64_t until_us = test_now_us() + PAUSE_MAX_US, idle_us = 0;
+
+    c->control->pause = true;
+    while (test_now_us() < until_us) {
+        chaos_check(c);
+        if (idle_us == 0 && is_idle(c)) idle_us = test_now_us();
+        if (idle_us != 0 && c->whole_us > idle_us) return true;
+        test_pause_ms(5);
+    }
+    c->control->pause = false;
+    return false;
+}
+
+static bool begin_wipe(struct faults *f, struct fault *x, struct dice *d, uint32_t *ms)
+{
+    struct chaos *c = f->chaos;
+    uint32_t set = pick_set(d, all_nodes(c), losses_max(c));
+
+    *ms = between(d, 1, 4000);
+    chaos_say(c, "clients pause, to lose m nodes at once");
+    if (!wait_whole(c)) {
+        chaos_say(c, "not whole in time: nobody is killed");
+        return false;
+    }
+    lose(f, x);
+    x->a = set;
+    chaos_say(c, "kill nodes %s, to be started again, empty, after %u ms", show(set), *ms);
+    for (unsigned i = 0; i < c->nodes; i++)
+        if (set & bit(i)) chaos_kill(c, i);
+    c->control->pause = false;
+    return true;
+}
+
+static bool begin_stop(struct faults *f, struct fault *x, struct dice *d, uint32_t *ms)
+{
+    struct chaos *c = f->chaos;
+    unsigned count = x->kind == FAULT_STOP ? 1 : between(d, 2, 3);
+    uint32_t set = pick_set(d, all_nodes(c), count);
+
+    *ms = roll(d, 5) == 0 ? between(d, 2000, 10000) : between(d, 50, 2500);
+    for (unsigned i = 0; i < c->nodes; i++)
+        if ((set & bit(i)) && !chaos_is_up(c, i)) return false;
+    if (!allow_silence(f, x, set, ms)) return false;
+    x->a = set;
+    chaos_say(c, "stop node %s for %u ms", show(set), *ms);
+    for (unsigned i = 0; i < c->nodes; i++)
+        if (set & bit(i)) chaos_signal(c, i, SIGSTOP);
+    return true;
+}
+
+static void cut(struct faults *f, struct fault *x, uint32_t a, uint32_t b)
+{
+    struct net *n = &f->chaos->net;
+
+    x->a = a;
+    x->b = b;
+    net_cut(n, a, b);
+    if (x->both_ways) net_cut(n, b, a);
+    net_apply(n);
+}
+
+static bool begin_halves(struct faults *f, struct fault *x, struct dice *d, uint32_t *ms)
+{
+    struct chaos *c = f->chaos;
+    uint32_t side = pick_set(d, all_nodes(c), between(d, 1, c->nodes / 2));
+
+    side |= pick_set(d, all_hosts(c) & ~all_nodes(c), roll(d, CHAOS_WORKERS + 1));
+    *ms = between(d, 200, c->vacate_after_ms / 3);
+    if (!allow_silence(f, x, all_nodes(c), ms)) return false;
+    x->both_ways = true;
+    chaos_say(c, "cut hosts %s from all others for %u ms", show(side), *ms);
+    cut(f, x, side, all_hosts(c) & ~side);
+    return true;
+}
+
+static bool begin_one_way(struct faults *f, struct fault *x, struct dice *d, uint32_t *ms)
+{
+    struct chaos *c = f->chaos;
+    uint32_t from = bit(roll(d, c->nodes));
+    uint32_t to = roll(d, 2) == 0 ? all_hosts(c) & ~from
+                                  : pick_set(d, all_nodes(c) & ~from, between(d, 1, 2));
+
+    *ms = between(d, 200, c->vacate_after_ms / 3);
+    if (roll(d, 2) == 0) {
+        uint32_t other = from;
+        from = to;
+        to = other;
+    }
+    if (!allow_silence(f, x, all_nodes(c), ms)) return false;
+    chaos_say(c, "nothing gets from %s to %s for %u ms", show(from), show(to), *ms);
+    cut(f, x, from, to);
+    return true;
+}
+
+static bool begin_link(struct faults *f, struct fault *x, struct dice *d, uint32_t *ms)
+{
+    struct chaos *c = f->chaos;
+    uint32_t a = bit(roll(d, c->nodes)), b = pick_set(d, all_nodes(c) & ~a, 1);
+
+    *ms = between(d, 200, 8000);
+    if ((a | b) & 1 && !allow_silence(f, x, (a | b) & ~1u, ms)) return false;
+    x->both_ways = true;
+    chaos_say(c, "cut the link of %s and %s for %u ms", show(a), show(b), *ms);
+    cut(f, x, a, b);
+    return true;
+}
+
+static bool begin_isolate(struct faults *f, struct fault *x, struct dice *d, uint32_t *ms)
+{
+    struct chaos *c = f->chaos;
+    uint32_t node = bit(roll(d, c->nodes));
+
+    *ms = roll(d, 3) == 0 ? between(d, 2000, 12000) : between(d, 200, 2500);
+    if (!allow_silence(f, x, node, ms)) return false;
+    x->both_ways = true;
+    chaos_say(c, "isolate node %s for %u ms", show(node), *ms);
+    cut(f, x, node, all_hosts(c) & ~node);
+    return true;
+}
+
+static bool begin_client_cut(struct faults *f, struct fault *x, struct dice *d, uint32_t *ms)
+{
+    struct chaos *c = f->chaos;
+    uint32_t worker = bit(c->nodes + roll(d, CHAOS_WORKERS));
+    uint32_t from = pick_set(d, all_nodes(c), between(d, 1, 3));
+
+    *ms = between(d, 200, 6000);
+    x->both_ways = roll(d, 3) > 0;
+    chaos_say(c, "cut client %s %s nodes %s for %u ms", show(worker),
+              x->both_ways ? "and" : "(one way) from", show(from), *ms);
+    if (roll(d, 2) == 0)
+        cut(f, x, worker, from);
+    else
+        cut(f, x, from, worker);
+    return true;
+}
+
+static void set_delays(struct chaos *c, uint32_t hosts, uint32_t nodes, uint32_t us)
+{
+    for (unsigned i = 0; i < c->hosts; i++)
+        for (unsigned j = 0; j < c->nodes; j++)
+            if ((hosts & bit(i)) && (nodes & bit(j))) c->proxy.delay_us[i][j] = us;
+}
+
+static bool begin_slow(struct faults *f, struct fault *x, struct dice *d, uint32_t *ms)
+{
+    static const unsigned longest_ms[] = {5, 30, 100, 300};
+    struct chaos *c = f->chaos;
+    uint32_t delay_ms = between(d, 1, longest_ms[roll(d, LEN(longest_ms))]);
+    uint32_t jitter_ms = roll(d, delay_ms + 1);
+
+    *ms = between(d, 500, 8000);
+    x->b = pick_set(d, all_nodes(c), roll(d, 3) == 0 ? c->nodes : between(d, 1, 2));
+    x->a = roll(d, 3) == 0 ? pick_set(d, all_hosts(c), 2) : all_hosts(c);
+    chaos_say(c, "links of hosts %s to nodes %s slow: %u ms + 0 .. %u, for %u ms", show(x->a),
+              show(x->b), delay_ms, jitter_ms, *ms);
+    c->proxy.jitter_us = jitter_ms * 1000;
+    set_delays(c, x->a, x->b, delay_ms * 1000);
+    return true;
+}
+
+static bool begin_client_kill(struct faults *f, struct fault *x, struct dice *d, uint32_t *ms)
+{
+    struct chaos *c = f->chaos;
+    uint32_t worker = roll(d, CHAOS_WORKERS);
+
+    *ms = between(d, 1, 1000);
+    if (c->processes[c->nodes + worker].pid == 0) return false;
+    x->a = bit(c->nodes + worker);
+    chaos_say(c, "kill client %u", c->nodes + worker);
+    chaos_kill(c, c->nodes + worker);
+    return true;
+}
+
+#ifdef SHERD_TEST_HOOKS
+static const bool has_hooks = true;
+#else
+static const bool has_hooks = false;
+#endif
+
+/* In its place comes one that ends at a step. */
+static bool begin_client_step(struct faults *f, struct fault *x, struct dice *d, uint32_t *ms)
+{
+    static const char *const steps[] = {"prepare_sent",  "first_ack",   "quorum",
+                                        "before_commit", "commit_half", "abort_sent"};
+    struct chaos *c = f->chaos;
+    uint32_t worker = roll(d, CHAOS_WORKERS);
+    const char *step = steps[roll(d, LEN(steps))];
+    char die_at[40];
+
+    snprintf(die_at, sizeof(die_at), "%s:%u", step, between(d, 1, step[0] == 'a' ? 3 : 40));
+    *ms = 6000; /* until then it must have come to it */
+    if (!has_hooks || c->processes[c->nodes + worker].pid == 0) return false;
+    x->a = bit(c->nodes + worker);
+    chaos_say(c, "client %u is replaced by one that dies at %s", c->nodes + worker, die_at);
+    chaos_kill(c, c->nodes + worker);
+    chaos_start_worker(c, worker, die_at);
+    return true;
+}
+
+static bool begin_clock(struct faults *f, struct fault *x, struct dice *d, uint32_t *ms)
+{
+    struct chaos *c = f->chaos;
+    unsigned host = roll(d, c->hosts);
+    int64_t offset_ms = f->clock_low_ms + roll(d, CLOCK_WIDTH_MS + 1);
+
+    (void)x;
+    *ms = 1;
+    chaos_say(c, "the clock of host %u jumps from %+lld ms to %+lld ms", host,
+              (long long)*c->clocks[host], (long long)offset_ms);
+    *c->clocks[host] = offset_ms;
+    return true;
+}
+
+static bool begin(struct faults *f, struct fault *x, struct dice *d, uint32_t *ms)
+{
+    switch (x->kind) {
+    case FAULT_KILL:
+    case FAULT_KILL_KEEPER: return begin_kill(f, x, d, ms);
+    case FAULT_WIPE: return begin_wipe(f, x, d, ms);
+    case FAULT_STOP:
+    case FAULT_STOP_SOME: return begin_stop(f, x, d, ms);
+    case FAULT_HALVES: return begin_halves(f, x, d, ms);
+    case FAULT_ONE_WAY: return begin_one_way(f, x, d, ms);
+    case FAULT_LINK: return begin_link(f, x, d, ms);
+    case FAULT_ISOLATE: return begin_isolate(f, x, d, ms);
+    case FAULT_CLIENT_CUT: return begin_client_cut(f, x, d, ms);
+    case FAULT_SLOW: return begin_slow(f, x, d, ms);
+    case FAULT_CLIENT_KILL: return begin_client_kill(f, x, d, ms);
+    case FAULT_CLIENT_STEP: return begin_client_step(f, x, d, ms);
+    case FAULT_CLOCK: return begin_clock(f, x, d, ms);
+    case FAULT_KINDS: break;
+    }
+    abort();
+}
+
+/* ---- Ending ---- */
+
+static void start_nodes(struct faults *f, uint32_t set)
+{
+    struct chaos *c = f->chaos;
+
+    for (unsigned i = 0; i < c->nodes; i++)
+        if ((set & bit(i)) && c->processes[i].pid == 0) chaos_start_node(c, i);
+    chaos_say(c, "node %s started", show(set));
+}
+
+static void continue_nodes(struct chaos *c, uint32_t set)
+{
+    for (unsigned i = 0; i < c->nodes; i++)
+        if ((set & bit(i)) && c->processes[i].stopped) chaos_signal(c, i, SIGCONT);
+    chaos_say(c, "node %s goes on", show(set));
+}
+
+static void end_client(struct chaos *c, struct fault *x)
+{
+    unsigned host = (unsigned)__builtin_ctz(x->a);
+    struct chaos_process *p = &c->processes[host];
+    bool kept_going = p->pid != 0;
+
+    if (kept_going) chaos_kill(c, host);
+    chaos_start_worker(c, host - c->nodes, NULL);
+    chaos_say(c, "client %u started%s", host, kept_going ? "; it had not come to the step" : "");
+}
+
+static void end(struct faults *f, struct fault *x)
+{
+    struct chaos *c = f->chaos;
+
+    x->active = false;
+    switch (x->kind) {
+    case FAULT_KILL:
+    case FAULT_KILL_KEEPER:
+    case FAULT_WIPE: start_nodes(f, x->a); break;
+    case FAULT_STOP:
+    case FAULT_STOP_SOME: continue_nodes(c, x->a); break;
+    case FAULT_HALVES:
+    case FAULT_ONE_WAY:
+    case FAULT_LINK:
+    case FAULT_ISOLATE:
+    case FAULT_CLIENT_CUT:
+        net_mend(&c->net, x->a, x->b);
+        if (x->both_ways) net_mend(&c->net, x->b, x->a);
+        net_apply(&c->net);
+        chaos_say(c, "mended between %s and %s", show(x->a), show(x->b));
+        break;
+    case FAULT_SLOW: set_delays(c, x->a, x->b, 0); break;
+    case FAULT_CLIENT_KILL:
+    case FAULT_CLIENT_STEP: end_client(c, x); break;
+    case FAULT_CLOCK:
+    case FAULT_KINDS: break;
+    }
+    if (x->silences && f->silent_us < test_now_us()) f->silent_us = test_now_us();
+    if (x->loses) f->back_us = test_now_us();
+}
+
+/* A client that has come to its step is replaced soon, and not only at the end of the fault. */
+static bool is_over(const struct faults *f, const struct fault *x)
+{
+    return test_now_us() >= x->end_us ||
+           (x->kind == FAULT_CLIENT_STEP && f->chaos->processes[__builtin_ctz(x->a)].pid == 0);
+}
+
+/* ---- The turn ---- */
+
+static enum fault_kind pick_kind(struct dice *d)
+{
+    unsigned sum = 0, at;
+
+    for (unsigned i = 0; i < FAULT_KINDS; i++)
+        sum += weights[i];
+    at = roll(d, sum);
+    for (unsigned i = 0; i < FAULT_KINDS; i++) {
+        if (at < weights[i]) return (enum fault_kind)i;
+        at -= weights[i];
+    }
+    abort();
+}
+
+/* One step of each kind at a time: what ends it must undo what began it. */
+static struct fault *find_place(struct faults *f, enum fault_kind kind)
+{
+    struct fault *place = NULL;
+
+    for (unsigned i = 0; i < FAULTS_AT_ONCE; i++) {
+        if (!f->list[i].active) place = &f->list[i];
+        if (f->list[i].active && f->list[i].kind == kind) return NULL;
+    }
+    return place;
+}
+
+/* Servers and their links are left alone for a while, so that what they lost is rebuilt and more
+ * may be lost; or until everything is well, for the loss of m. Clients are not. */
+static bool is_spared(const struct faults *f, enum fault_kind kind)
+{
+    uint64_t now_us = test_now_us();
+
+    if (kind >= FAULT_CLIENT_KILL) return false;
+    return f->wipe_until_us > now_us ||
+           (f->losing && f->back_us != 0 && now_us > f->back_us + TROUBLE_US);
+}
+
+static bool is_calm(const struct faults *f)
+{
+    for (unsigned i = 0; i < FAULTS_AT_ONCE; i++)
+        if (f->list[i].active && f->list[i].kind < FAULT_CLIENT_KILL) return false;
+    return !f->losing && f->chaos->weak == 0;
+}
+
+/* A wipe that is due comes once it is calm. */
+static enum fault_kind choose_kind(struct faults *f, struct dice *d)
+{
+    enum fault_kind kind = pick_kind(d);
+
+    if (f->wipe_until_us > test_now_us() && is_calm(f)) {
+        f->wipe_until_us = 0;
+        return FAULT_WIPE;
+    }
+    if (kind != FAULT_WIPE) return is_spared(f, kind) ? FAULT_KINDS : kind;
+    if (f->wipe_until_us < test_now_us()) f->wipe_until_us = test_now_us() + WIPE_WAIT_US;
+    return FAULT_KINDS;
+}
+
+static void step(struct faults *f)
+{
+    struct dice d = {f->chaos->seed * 0x9e3779b97f4a7c15 + ++f->step * 0xd6e8feb86659fd93};
+    uint32_t pause_ms = between(&d, 100, 1500), ms = 0;
+    enum fault_kind kind = choose_kind(f, &d);
+    struct fault *place = find_place(f, kind);
+    struct fault x = {.kind = kind, .active = true};
+
+    f->next_us = test_now_us() + (uint64_t)pause_ms * 1000;
+    if (kind == FAULT_KINDS || place == NULL || !begin(f, &x, &d, &ms)) return;
+    x.end_us = test_now_us() + (uint64_t)ms * 1000;
+    f->counts[kind]++;
+    *place = x;
+}
+
+/* Whether what was lost is all there again. */
+static void note_recovery(struct faults *f)
+{
+    uint64_t clean_us = f->chaos->clean_us;
+    uint32_t ms;
+
+    if (!f->losing || f->back_us == 0 || clean_us <= f->back_us) return;
+    f->losing = false;
+    ms = (uint32_t)((clean_us - f->back_us) / 1000);
+    chaos_say(f->chaos, "all rebuilt, %u ms later", ms);
+    if (f->recovery_count < FAULT_RECOVERIES_MAX) f->recoveries_ms[f->recovery_count++] = ms;
+}
+
+void faults_init(struct faults *f, struct chaos *c)
+{
+    struct dice d = {c->seed ^ 0xc10c};
+
+    *f = (struct faults){.chaos = c};
+    f->clock_low_ms = -CLOCK_LIMIT_MS + (int64_t)roll(&d, 2 * CLOCK_LIMIT_MS - CLOCK_WIDTH_MS + 1);
+    for (unsigned i = 0; i < c->hosts; i++)
+        *c->clocks[i] = f->clock_low_ms + roll(&d, CLOCK_WIDTH_MS + 1);
+}
+
+void faults_turn(struct faults *f)
+{
+    chaos_check(f->chaos);
+    note_recovery(f);
+    for (unsigned i = 0; i < FAULTS_AT_ONCE; i++)
+        if (f->list[i].active && is_over(f, &f->list[i])) end(f, &f->list[i]);
+    if (test_now_us() >= f->next_us) step(f);
+}
+
+void faults_heal(struct faults *f)
+{
+    for (unsigned i = 0; i < FAULTS_AT_ONCE; i++)
+        if (f->list[i].active) end(f, &f->list[i]);
+    net_mend_all(&f->chaos->net);
+    chaos_check(f->chaos);
+}
+
+static int compare(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+void faults_say(const struct faults *f)
+{
+    uint32_t sorted[FAULT_RECOVERIES_MAX];
+
+    for (unsigned i = 0; i < FAULT_KINDS; i++)
+        if (f->counts[i] > 0)
+            test_say("fault: %-33s %llu times", texts[i], (unsigned long long)f->counts[i]);
+    for (unsigned i = 0; i < f->recovery_count; i++)
+        sorted[i] = f->recoveries_ms[i];
+    qsort(sorted, f->recovery_count, sizeof(sorted[0]), compare);
+    if (f->recovery_count > 0)
+        test_say("rebuilt %u times; all whole after %.1f s (median), %.1f s at most",
+                 f->recovery_count, (double)sorted[f->recovery_count / 2] / 1000,
+                 (double)sorted[f->recovery_count - 1] / 1000);
+}
