@@ -40,6 +40,7 @@ static const struct row {
     {"broken where it was said intact: not again", 1, 3, VALUE, 7, "R0=5cx R1=5cm R1=5cx R2=5c", "0~1 - 1 2 -", "complete 5"},
     {"intact, and never sent: not a third time", 1, 3, VALUE, 7, "R0=5cm R1=5cm R0=5cm R1=5cm R1=5cm R2=5c", "0~1 - 0 1 1 2 -", "complete 5"},
     {"intact, and sent by nobody: read again", 1, 3, VALUE, 7, "R0=5cm R1=5cm R0=5cm R1=5cm R1=5cm R2=5cm R2=5cm", "0~1 - 0 1 1 2 2 -", "again"},
+    {"... but not while metadata are on their way", 1, 3, VALUE, 7, "R0=5cm t R2=5cm R0=5cm R2=5cm", "0~1 - 2 0 2 -", "running"},
     {"what is pending may be enough",     2, 4, VALUE, 15, "R0=5c t R2=5cm R1=5c", "01 - 2 - -", "complete 5"},
     {"... or more than that",             2, 4, VALUE, 15, "R0=5c t t R3=5cm R1=5c", "01 - 2 3 - -", "complete 5"},
     {"a NACK is no answer",               4, 6, VALUE, 63, "N0 R12345=5c", "0123 45 -", "complete 5"},
