@@ -35,9 +35,8 @@ static uint64_t log2_fixed(uint64_t x)
 static uint64_t draw(uint16_t partition, uint16_t node)
 {
     uint64_t hash = mix((uint64_t)partition << 16 | node);
-    uint64_t distance = (UINT64_C(64) << FRACTION_BITS) - log2_fixed(hash | 1);
 
-    return distance > 0 ? distance : 1;
+    return (UINT64_C(64) << FRACTION_BITS) - log2_fixed(hash | 1);
 }
 
 static bool same_zone(const struct sherd_node *a, const struct sherd_node *b)

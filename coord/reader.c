@@ -100,14 +100,15 @@ static bool all_answered(const struct sherd_reader *r)
     return (r->asked & ~r->answered & ~r->failed) == 0;
 }
 
-/* Fewer answers than a read quorum cannot say more than "wait"; those that are on their way may. */
+/* Fewer answers than a read quorum cannot say more than "wait"; those that are on their way may:
+ * whoever was asked, did not fail and was not heard has not answered yet. */
 static bool is_quorum_coming(const struct sherd_reader *r)
 {
     uint32_t voters = r->partition->voters;
     uint8_t need = sherd_partition_quorum(r->partition, r->k).r;
 
     return sherd_slots_count(r->answers.heard & voters) < need &&
-           sherd_slots_count(r->asked & ~r->failed & voters) >= need && !all_answered(r);
+           sherd_slots_count(r->asked & ~r->failed & voters) >= need;
 }
 
 /* Looks at what the answers say, and asks for more where they do not say enough. */
