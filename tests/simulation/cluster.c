@@ -377,7 +377,6 @@ void sim_cluster_run(struct sim_cluster *c, const struct sim_config *config,
     if (!c->world.failed) last_look(c);
     counts->seconds += (c->world.now_us - began_us) / SIM_SECOND;
     if (c->world.failed && c->world.trace) print_records(c);
-    sim_network_fini(c);
 }
 
 void sim_cluster_fini(struct sim_cluster *c) { sim_world_fini(&c->world); }

@@ -6,7 +6,7 @@
 #include "tests/simulation/faults.h"
 #include "tests/simulation/network.h"
 
-enum { TICK_US = 20 * SIM_MS, IDLE_TICK_US = 1000 * SIM_MS };
+enum { TICK_US = 40 * SIM_MS, IDLE_TICK_US = 1000 * SIM_MS };
 
 static uint64_t now_ms(const struct sim_keeper *k) { return k->cluster->world.now_us / 1000; }
 
