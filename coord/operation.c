@@ -126,13 +126,16 @@ static void on_gone(struct sherd_turn *t, uint32_t slots, bool unsent)
     }
 }
 
+/* A set never reads: what a read finds would be taken for its own end. */
 static void on_corrupt(struct sherd_turn *t)
 {
+    bool finishes = t->op->alive || t->op->goal == SHERD_GOAL_SET;
+
     t->op->shards_are_old = false;
     if (++t->op->corrupt_reads >= CORRUPT_READS_MAX)
         sherd_op_finish(t, t->op->alive ? SHERD_UNCERTAIN : SHERD_LOST);
     else
-        sherd_op_wait(t, t->op->alive ? SHERD_PHASE_PROMISING : SHERD_PHASE_READING, REREAD_US);
+        sherd_op_wait(t, finishes ? SHERD_PHASE_PROMISING : SHERD_PHASE_READING, REREAD_US);
 }
 
 static void on_encoded(struct sherd_turn *t)

@@ -67,6 +67,8 @@ static const struct row {
      "np a - m p - c!.", SHERD_UNCERTAIN, 7},
     {"set: too much undecided there",  SHERD_GOAL_SET, "! U01 B2 t M01=5c t A012",
      "np a - m c p c!.", SHERD_OK, 7},
+    {"set: refused, and others' undecided corrupt", SHERD_GOAL_SET, "! U01 B2 t M0=5 M1=- x t M01=5c t A012",
+     "np a - m - o - m c p c!.", SHERD_OK, 7},
     {"set: no ACK in time",            SHERD_GOAL_SET, "! A0 z", "np - !.", SHERD_UNCERTAIN, 7},
 
     {"update: f ACKs, and q COMMITs",  SHERD_GOAL_UPDATE, "! R01=5c k A012 A01", "r k np c !.", SHERD_OK, 7},
