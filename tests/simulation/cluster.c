@@ -44,8 +44,8 @@ const struct sim_map *sim_map_of(struct sim_cluster *c, struct sherd_bytes bytes
     for (size_t i = 1; i < SIM_MAPS_MAX && c->maps[i].map; i++)
         if (c->maps[i].hash == hash) return &c->maps[i];
 
-    struct sherd_map *map = sim_alloc(&c->world, sherd_map_size(partitions));
-    uint8_t *copy = sim_alloc(&c->world, bytes.size);
+    struct sherd_map *map = sim_alloc_raw(&c->world, sherd_map_size(partitions));
+    uint8_t *copy = sim_alloc_raw(&c->world, bytes.size);
     if (partitions != c->partitions || sherd_map_decode(bytes, map) < 0) {
         sim_fail(&c->world, "a map cannot be decoded");
         return NULL;

@@ -249,6 +249,7 @@ struct sim_keeper {
     uint64_t slow_until_us; /* thinks and hears nothing until then */
     struct sherd_membership machine;
     struct sherd_map *map, *next;
+    struct sherd_report last[SIM_NODES_MAX]; /* heard from each node */
     /* its file: survives a crash */
     const struct sim_map *file;
     uint64_t file_live;

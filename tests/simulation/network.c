@@ -29,7 +29,8 @@ static struct sim_message *take(struct sim_cluster *c, size_t size)
     struct sim_message *m = c->network.spare[is_large];
 
     if (!m)
-        return sim_alloc(&c->world, sizeof(*m) + (is_large ? SIM_MESSAGE_BYTES_MAX : SMALL_BYTES));
+        return sim_alloc_raw(&c->world,
+                             sizeof(*m) + (is_large ? SIM_MESSAGE_BYTES_MAX : SMALL_BYTES));
     c->network.spare[is_large] = m->next;
     return m;
 }
