@@ -111,6 +111,7 @@ struct sherd_operation {
     bool crowded;       /* some node has no room left for what is proposed to finish */
     bool making_room;   /* INSERTING is for that, and PROMISING follows */
     bool commit_wanted;
+    uint32_t expect_epoch; /* in which `expect` was read */
     struct sherd_ballot expect, attempt, bury, above;
     struct sherd_ballot shown;  /* highest entry that a read showed: the Finish must bury it */
     struct sherd_ballot chosen; /* ballot that the last Finish chose */

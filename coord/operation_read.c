@@ -61,6 +61,7 @@ static void compute(struct sherd_turn *t)
         return;
     }
     op->expect = op->version; /* also of a tombstone: see participant.c */
+    op->expect_epoch = op->partition->epoch;
     op->encoded = false;
     op->phase = SHERD_PHASE_COMPUTING;
     op->phase_due_us = UINT64_MAX;

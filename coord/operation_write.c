@@ -52,6 +52,12 @@ void sherd_op_write(struct sherd_turn *t)
         sherd_op_finish(t, SHERD_NO_QUORUM); /* every attempt so far is proved dead */
         return;
     }
+    if (op->goal == SHERD_GOAL_UPDATE && op->partition->epoch != op->expect_epoch) {
+        /* What was read may be gone by decree (an accepted loss), and nodes that hold nothing meet
+         * every `expect`: only what was read in this epoch may be built upon. */
+        sherd_op_wait(t, SHERD_PHASE_READING, 1);
+        return;
+    }
     quorum = sherd_partition_quorum(op->partition, op->map->k);
     reachable = sherd_slots_count(op->partition->voters & t->env->reachable);
     if (reachable < quorum.q) {

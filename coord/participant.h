@@ -12,9 +12,9 @@
  * it, as for one that somebody promised over: the reader may find it complete (with answers that
  * come later, from nodes that the writer never heard) and return it, so the writer must not call it
  * dead. Without this, a writer that aborts because ACKs are late, not because of NACKs, could say
- * "nothing changed" after its value was read (simulator: --break forget_shown). The same holds for
+ * "nothing changed" after its value was read (mistake forget_shown). The same holds for
  * an entry that is not here, below a committed one: it may have been here, read, and overtaken
- * (simulator: --break forget_overtaken). Neither matters to a writer that was OUTVOTED: its entry
+ * (mistake forget_overtaken). Neither matters to a writer that was OUTVOTED: its entry
  * never was complete, and who would finish it must promise first. */
 
 /* What the node knows beside the record. */

@@ -9,7 +9,8 @@
 #
 # Stages; presets build in build/<preset>. A stage that fails does not stop the next. Missing
 # packages are installed first.
-#   dev         address and undefined sanitizers; every test, two minutes of chaos among them
+#   dev         address and undefined sanitizers; every test
+#   chaos       two minutes of real faults, in the dev build, beside the next two stages
 #   release     -O2; 200 000 schedules of the simulator, with their figures
 #   tsan        thread sanitizer; tests labelled tsan: what has threads
 #   clang       compiled
@@ -79,25 +80,46 @@ tests() {
     shift
     printf '== test %s\n' "$preset"
     began=$(date +%s)
-    log=build/$preset-tests.log
-    : >"$log"
     # shellcheck disable=SC2086 # $long is no word, or two
-    ctest --preset "$preset" -j "$jobs" --output-log "$log" $long "$@"
-    code=$?
-    count "$log"
+    ctest --preset "$preset" -j "$jobs" --output-log "build/$preset-tests.log" $long "$@"
+    add_up "test $preset" $? "build/$preset-tests.log" "$began"
+}
+
+# Chaos mostly waits for real time to pass, and what runs beside it does no harm: more chaos.
+chaos='^cluster\.chaos(\.long)?$'
+begin_chaos() {
+    chaos_began=$(date +%s)
+    # shellcheck disable=SC2086
+    ctest --preset dev -R "$chaos" --output-log build/chaos-tests.log $long \
+        >build/chaos-tests.out 2>&1 &
+    chaos_pid=$!
+}
+
+end_chaos() {
+    printf '== chaos\n'
+    code=0
+    wait "$chaos_pid" || code=$?
+    cat build/chaos-tests.out
+    add_up chaos $code build/chaos-tests.log "$chaos_began"
+}
+
+# add_up NAME EXIT-CODE LOG BEGAN: what ctest did.
+add_up() {
+    count "$3"
     # Nothing failed, and yet it did: no tests at all, or ctest itself.
-    if [ $code -ne 0 ] && [ "$bad" -eq 0 ]; then bad=1; fi
+    if [ "$2" -ne 0 ] && [ "$bad" -eq 0 ]; then bad=1; fi
     passed=$((passed + good))
     failed=$((failed + bad))
     skipped=$((skipped + idle))
     result="$good passed"
     [ "$idle" -eq 0 ] || result="$result, $idle skipped"
     [ "$bad" -eq 0 ] || result="$result, $bad FAILED"
-    note "test $preset" "$result" $(($(date +%s) - began))
+    note "$1" "$result" $(($(date +%s) - $4))
 }
 
 # The lines of ctest, such as `1/9 Test #1: unit.conf .......   Passed    0.02 sec`.
 count() {
+    [ -e "$1" ] || : >"$1"
     good=$(grep -cE '^ *[0-9]+/[0-9]+ Test +#[0-9]+: .* Passed ' "$1")
     idle=$(grep -cE '^ *[0-9]+/[0-9]+ Test +#[0-9]+: .*\*\*\*Skipped ' "$1")
     all=$(grep -cE '^ *[0-9]+/[0-9]+ Test +#[0-9]+: ' "$1")
@@ -163,12 +185,17 @@ if [ $mutants = yes ]; then
     step "all mutants" tests/mutants/run.sh
     finish
 fi
-if build dev; then tests dev --no-tests=error; fi
+chaos_pid=
+if build dev; then
+    tests dev --no-tests=error -E "$chaos"
+    begin_chaos
+fi
 if build release; then
     # shellcheck disable=SC2086 # an option, or none
     step "simulation" tests/simulation/run.sh $long_option
     tests release -L '^tidy$'
 fi
+[ -z "$chaos_pid" ] || end_chaos
 if build tsan; then tests tsan -L '^tsan$'; fi
 build clang
 # shellcheck disable=SC2086

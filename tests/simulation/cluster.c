@@ -44,8 +44,8 @@ const struct sim_map *sim_map_of(struct sim_cluster *c, struct sherd_bytes bytes
     for (size_t i = 1; i < SIM_MAPS_MAX && c->maps[i].map; i++)
         if (c->maps[i].hash == hash) return &c->maps[i];
 
-    struct sherd_map *map = sim_alloc(&c->world, sherd_map_size(partitions));
-    uint8_t *copy = sim_alloc(&c->world, bytes.size);
+    struct sherd_map *map = sim_alloc_raw(&c->world, sherd_map_size(partitions));
+    uint8_t *copy = sim_alloc_raw(&c->world, bytes.size);
     if (partitions != c->partitions || sherd_map_decode(bytes, map) < 0) {
         sim_fail(&c->world, "a map cannot be decoded");
         return NULL;
@@ -206,6 +206,17 @@ static bool is_key_settled(const struct sim_cluster *c, uint8_t key, const char 
     return true;
 }
 
+/* Who has no slot of the key's partition has nothing of the key. */
+static bool is_held_by_holders_alone(const struct sim_cluster *c, uint8_t key)
+{
+    const struct sherd_partition *p = &c->keeper.map->partitions[sim_partition_of(c, key)];
+
+    for (uint8_t i = 0; i < c->nodes; i++)
+        if (sherd_partition_slot_of(p, i) < 0 && c->node[i].cells[key].record.count != 0)
+            return false;
+    return true;
+}
+
 static bool is_settled(const struct sim_cluster *c, const char **why)
 {
     *why = "messages are late";
@@ -216,6 +227,9 @@ static bool is_settled(const struct sim_cluster *c, const char **why)
         if (!is_partition_settled(c, i, why)) return false;
     for (uint8_t key = 0; key < c->keys; key++)
         if (!is_key_settled(c, key, why)) return false;
+    *why = "a node without a slot holds a shard";
+    for (uint8_t key = 0; key < c->keys; key++)
+        if (!is_held_by_holders_alone(c, key)) return false;
     *why = "an operation does not end";
     return !is_anybody_busy(c);
 }
@@ -261,8 +275,10 @@ static void judge(struct sim_cluster *c)
         enum history_verdict verdict = history_check(c->config.checker, &c->history[key]);
         if (verdict == HISTORY_LINEARIZABLE) continue;
         c->counts->too_hard += verdict == HISTORY_TOO_HARD;
-        sim_fail(&c->world, "the history of key %u is %s", key,
-                 verdict == HISTORY_TOO_HARD ? "too hard to judge" : "not linearizable");
+        if (verdict == HISTORY_TOO_HARD)
+            sim_fail(&c->world, "the history of key %u is too hard to judge", key);
+        else
+            sim_fail(&c->world, "the history of key %u is not linearizable", key);
         if (c->config.quiet) continue;
         history_print(stdout, &c->history[key], c->key_text[key]);
         if (verdict == HISTORY_NOT_LINEARIZABLE)
@@ -377,7 +393,6 @@ void sim_cluster_run(struct sim_cluster *c, const struct sim_config *config,
     if (!c->world.failed) last_look(c);
     counts->seconds += (c->world.now_us - began_us) / SIM_SECOND;
     if (c->world.failed && c->world.trace) print_records(c);
-    sim_network_fini(c);
 }
 
 void sim_cluster_fini(struct sim_cluster *c) { sim_world_fini(&c->world); }

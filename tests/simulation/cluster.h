@@ -62,6 +62,7 @@ enum {
     X(full, "per million", "PREPAREs that find no room")                                \
     X(no_memory, "per million", "allocations that fail")                                \
     X(rot, "per million", "shards read from one node that come with a flipped bit")     \
+    X(corrupt, "per million", "values that come out with a wrong checksum")             \
     X(skew_ms, "ms", "clocks differ by up to this")                                     \
     X(quorum, "per million", "writes answered at q ACKs")
 
@@ -248,14 +249,15 @@ struct sim_keeper {
     uint64_t slow_until_us; /* thinks and hears nothing until then */
     struct sherd_membership machine;
     struct sherd_map *map, *next;
+    struct sherd_report last[SIM_NODES_MAX]; /* heard from each node */
     /* its file: survives a crash */
     const struct sim_map *file;
     uint64_t file_live;
 };
 
 struct sim_network {
-    struct sim_message *messages;
-    uint64_t cut_until_us[SIM_ADDRESSES][SIM_ADDRESSES];                            /* [from][to] */
+    struct sim_message *spare[2];                        /* small, large */
+    uint64_t cut_until_us[SIM_ADDRESSES][SIM_ADDRESSES]; /* [from][to] */
     uint64_t busy_until_us[SIM_DAEMON + SIM_NODES_MAX][SIM_DAEMON + SIM_NODES_MAX]; /* in order */
 };
 
@@ -281,6 +283,7 @@ struct sim_network {
     X(refused, "PREPAREs without room")            \
     X(no_memory, "allocations failed")             \
     X(rotten, "shards read with a flipped bit")    \
+    X(corrupt, "values with a wrong checksum")     \
     X(keeper_stops, "keepers stopped")             \
     X(keeper_died, "... between SEAL and LIVE")    \
     X(epochs, "maps")                              \

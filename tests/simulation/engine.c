@@ -185,12 +185,26 @@ static bool has_no_memory(struct sim_op *o, struct sherd_event *refusal)
     return true;
 }
 
+/* Shards that fit their CRC, and yet not the whole: broken before they were cut, or while they were
+ * put together. */
+static bool comes_out_wrong(struct sim_op *o)
+{
+    struct sim_cluster *c = o->client->cluster;
+
+    if (!sim_bad_luck(c, c->weather.corrupt)) return false;
+    c->counts->corrupt++;
+    sim_trace(&c->world, "%s: key %u comes out with a wrong checksum",
+              sim_who(o->client->address).text, o->key);
+    return true;
+}
+
 static struct sherd_event decode(struct sim_op *o)
 {
     uint8_t bytes[SIM_VALUE_BYTES_MAX];
     struct sherd_event refusal;
 
     if (has_no_memory(o, &refusal)) return refusal;
+    if (comes_out_wrong(o)) return (struct sherd_event){.kind = SHERD_EVENT_CORRUPT};
     if (join(o, bytes) && sim_value_read(bytes, o->op.found.size, &o->current))
         return (struct sherd_event){.kind = SHERD_EVENT_DECODED};
     sim_fail(&o->client->cluster->world, "key %u: the shards do not give the value", o->key);
@@ -203,6 +217,7 @@ static struct sherd_event encode_old(struct sim_op *o)
     struct sherd_event refusal;
 
     if (has_no_memory(o, &refusal)) return refusal;
+    if (comes_out_wrong(o)) return (struct sherd_event){.kind = SHERD_EVENT_CORRUPT};
     if (join(o, bytes)) {
         sim_value_encode(o->client->cluster, bytes, o->op.found.size, &o->old_shards);
         return (struct sherd_event){.kind = SHERD_EVENT_ENCODED};

@@ -6,7 +6,7 @@
 #include "tests/simulation/faults.h"
 #include "tests/simulation/network.h"
 
-enum { TICK_US = 20 * SIM_MS, IDLE_TICK_US = 1000 * SIM_MS };
+enum { TICK_US = 40 * SIM_MS, IDLE_TICK_US = 1000 * SIM_MS };
 
 static uint64_t now_ms(const struct sim_keeper *k) { return k->cluster->world.now_us / 1000; }
 
@@ -138,6 +138,18 @@ void sim_keeper_start(struct sim_keeper *k)
 
 void sim_keeper_stop(struct sim_keeper *k) { k->up = false; }
 
+static bool is_news(struct sim_keeper *k, const struct sherd_report *report)
+{
+    struct sherd_report *last = &k->last[report->node];
+    bool is_same = last->incarnation == report->incarnation &&
+                   last->map_version == report->map_version && last->live == report->live &&
+                   memcmp(last->rebuilt, report->rebuilt, sizeof(last->rebuilt)) == 0 &&
+                   memcmp(last->scanned, report->scanned, sizeof(last->scanned)) == 0;
+
+    *last = *report;
+    return !is_same;
+}
+
 void sim_keeper_receive(struct sim_keeper *k, uint8_t from, struct sherd_bytes frame)
 {
     struct sherd_wire_reader in;
@@ -156,7 +168,7 @@ void sim_keeper_receive(struct sim_keeper *k, uint8_t from, struct sherd_bytes f
         sim_trace(&k->cluster->world, "keeper: does not hear node %u", from);
         return;
     }
-    think(k);
+    if (is_news(k, &report)) think(k); /* else the next tick will do */
     if (k->map->version == 0) return;
     if (report.map_version < k->map->version)
         send_map(k, from);

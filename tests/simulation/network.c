@@ -1,12 +1,13 @@
 #include "tests/simulation/network.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "tests/simulation/engine.h"
 #include "tests/simulation/keeper.h"
 #include "tests/simulation/node.h"
 #include "tests/simulation/story.h"
+
+enum { SMALL_BYTES = 512 };
 
 static uint8_t machine_of(uint8_t address)
 {
@@ -15,9 +16,23 @@ static uint8_t machine_of(uint8_t address)
 
 static void release(struct sim_message *m)
 {
-    *m->link = m->next;
-    if (m->next) m->next->link = m->link;
-    free(m);
+    struct sim_message **list = &m->cluster->network.spare[m->is_large];
+
+    m->next = *list;
+    *list = m;
+}
+
+/* Of one of two sizes, used again when it is delivered. */
+static struct sim_message *take(struct sim_cluster *c, size_t size)
+{
+    bool is_large = size > SMALL_BYTES;
+    struct sim_message *m = c->network.spare[is_large];
+
+    if (!m)
+        return sim_alloc_raw(&c->world,
+                             sizeof(*m) + (is_large ? SIM_MESSAGE_BYTES_MAX : SMALL_BYTES));
+    c->network.spare[is_large] = m->next;
+    return m;
 }
 
 static uint64_t lives_of(const struct sim_cluster *c, uint8_t from)
@@ -87,20 +102,16 @@ static uint64_t in_order(struct sim_cluster *c, const struct sim_message *m, uin
 static void post_one(struct sim_cluster *c, uint8_t from, uint8_t to,
                      const struct sherd_writer_buffer *bytes)
 {
-    struct sim_message *m = malloc(sizeof(*m) + bytes->size);
+    struct sim_message *m = take(c, bytes->size);
     uint64_t delay_us = 0;
 
-    SHERD_ASSERT(m != NULL);
-    *m = (struct sim_message){.next = c->network.messages,
-                              .link = &c->network.messages,
-                              .cluster = c,
+    *m = (struct sim_message){.cluster = c,
+                              .is_large = bytes->size > SMALL_BYTES,
                               .from = from,
                               .to = to,
                               .lives = lives_of(c, from),
                               .size = bytes->size};
     memcpy(m->bytes, bytes->data, bytes->size);
-    if (m->next) m->next->link = &m->next;
-    c->network.messages = m;
     delay_us = delay_of(c, m);
     if (c->weather.sessions) delay_us = in_order(c, m, delay_us);
     sim_after(&c->world, delay_us, deliver, m, 0);
@@ -155,10 +166,4 @@ void sim_send_answer(struct sim_cluster *c, uint8_t from, uint8_t to,
     if (rc == 0) rc = sherd_wire_put_answer(&bytes, a);
     SHERD_ASSERT(rc == 0);
     post(c, from, to, &bytes, 0);
-}
-
-void sim_network_fini(struct sim_cluster *c)
-{
-    while (c->network.messages)
-        release(c->network.messages);
 }

@@ -10,9 +10,10 @@
 #include "tests/simulation/cluster.h"
 
 struct sim_message {
-    struct sim_message *next, **link;
+    struct sim_message *next; /* spare */
     struct sim_cluster *cluster;
     uint8_t from, to;
+    bool is_large;
     uint64_t
         lives; /* of sender and keeper: a connection to the keeper does not outlive a process */
     size_t size;
@@ -23,6 +24,5 @@ void sim_send_request(struct sim_cluster *c, uint8_t from, uint8_t to,
                       const struct sherd_envelope *e, const struct sherd_request *r);
 void sim_send_answer(struct sim_cluster *c, uint8_t from, uint8_t to,
                      const struct sherd_envelope *e, const struct sherd_answer *a);
-void sim_network_fini(struct sim_cluster *c);
 
 #endif

@@ -97,11 +97,14 @@ cat "$logs"/*.log "$logs"/*.failed 2>/dev/null | awk '
             if (parts[i] == "schedules") codes[code] += number
         }
     }
+    /schedules a second of processor time$/ { rates[code] += $1; pieces[code]++ }
     /^  outcomes:/ { for (i = 2; i < NF; i += 2) add("calls that ended with " $i, $(i + 1)) }
     END {
         for (i = 1; i <= kinds; i++) printf "%14d %s\n", sum[order[i]], order[i]
         printf "%14.1f virtual hours\n  schedules by code:", sum["seconds of virtual time"] / 3600
         for (code in codes) printf " %s %d", code, codes[code]
+        printf "\n  schedules a second of processor time:"
+        for (code in codes) printf " %s %d", code, rates[code] / pieces[code]
         print ""
     }'
 echo "$passed passed, $failed failed"

@@ -1,29 +1,29 @@
 /* test_simulation.c - many schedules of a whole cluster under faults, and the judgement of each.
  *
- * Usage: test_simulation [--seed N] [--runs N] [--code k+m] [--steps N] [--trace] [--shrink]
+ * Usage: test_simulation [--seed N] [--runs N] [--code k+m] [--trace] [--shrink]
  * A failing schedule prints its seed and the command that replays it alone, and is then made short
  * and told as a story (--shrink does that for a schedule that is known to fail).
  * SHERD_SIMULATION_PERCENT scales --runs, for builds that are slow; SHERD_SIMULATION_NO_STORY
- * leaves the story out; --steps goes on until so many steps are done, however many schedules that
- * takes. */
+ * leaves the story out. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "tests/simulation/shrink.h"
 
 struct options {
-    uint64_t seed, runs, steps;
+    uint64_t seed, runs;
     unsigned k, m;
     bool trace, shrink;
 };
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: test_simulation [--seed N] [--runs N] [--steps N] [--code k+m]\n"
-                    "                       [--trace] [--shrink]\n");
+    fprintf(stderr,
+            "usage: test_simulation [--seed N] [--runs N] [--code k+m] [--trace] [--shrink]\n");
     return 2;
 }
 
@@ -40,7 +40,6 @@ static bool parse_option(int c, struct options *o)
     switch (c) {
     case 's': return parse_number(optarg, &o->seed);
     case 'r': return parse_number(optarg, &o->runs);
-    case 'e': return parse_number(optarg, &o->steps);
     case 'c': return sscanf(optarg, "%u+%u", &o->k, &o->m) == 2;
     case 't': return o->trace = true;
     case 'k': return o->shrink = true;
@@ -55,7 +54,6 @@ static bool parse(int argc, char **argv, struct options *o)
         {"runs",   required_argument, NULL, 'r'},
         {"code",   required_argument, NULL, 'c'},
         {"trace",  no_argument,       NULL, 't'},
-        {"steps",  required_argument, NULL, 'e'},
         {"shrink", no_argument,       NULL, 'k'},
         {NULL,     0,                 NULL, 0  }
     };
@@ -86,7 +84,8 @@ static void print_counts(const struct sim_counts *n, const struct options *o)
     for (int i = 0; i < SHERD_OUTCOME_COUNT; i++)
         if (n->outcomes[i])
             printf(" %s %" PRIu64, sherd_outcome_name((enum sherd_outcome)i), n->outcomes[i]);
-    putchar('\n');
+    printf("\n  %.0f schedules a second of processor time\n",
+           (double)n->schedules * CLOCKS_PER_SEC / (double)(clock() + 1));
 }
 
 static void explain(const struct sim_cluster *c, const struct options *o)
@@ -119,7 +118,7 @@ static bool run(const struct options *o, struct sherd_ecc *ecc, struct sim_count
     bool failed = false;
 
     SHERD_ASSERT(c != NULL && checker != NULL);
-    for (uint64_t i = 0; (i < o->runs || counts->events < o->steps) && !failed; i++) {
+    for (uint64_t i = 0; i < o->runs && !failed; i++) {
         struct sim_config config = {.seed = o->seed + i,
                                     .k = (uint8_t)o->k,
                                     .m = (uint8_t)o->m,

@@ -33,6 +33,7 @@ static void machines(struct sim_world *w, struct sim_weather *weather)
     weather->full = PICK(w, 0, 0, 0, 20000, 200000);
     weather->no_memory = PICK(w, 0, 0, 0, 3000, 30000);
     weather->rot = PICK(w, 0, 0, 0, 100000, 1000000);
+    weather->corrupt = PICK(w, 0, 0, 0, 20000, 200000);
     weather->keeper = PICK(w, 0, 0, 1, 3);
     weather->keeper_dies = PICK(w, 0, 0, 0, 300000);
     weather->keeper_slow = PICK(w, 0, 0, 0, 50000, 1000000);

@@ -137,7 +137,7 @@ static struct sim_chunk *add_chunk(struct sim_world *w, size_t size)
     return c;
 }
 
-void *sim_alloc(struct sim_world *w, size_t size)
+void *sim_alloc_raw(struct sim_world *w, size_t size)
 {
     uint8_t *bytes = NULL;
 
@@ -147,7 +147,12 @@ void *sim_alloc(struct sim_world *w, size_t size)
     if (!w->chunk || w->chunk->used + size > w->chunk->size) w->chunk = add_chunk(w, size);
     bytes = (uint8_t *)w->chunk->bytes + w->chunk->used;
     w->chunk->used += size;
-    return memset(bytes, 0, size);
+    return bytes;
+}
+
+void *sim_alloc(struct sim_world *w, size_t size)
+{
+    return memset(sim_alloc_raw(w, size), 0, size);
 }
 
 void sim_fail(struct sim_world *w, const char *format, ...)

@@ -62,6 +62,8 @@ bool sim_world_step(struct sim_world *w, uint64_t until_us);
 
 /* Zeroed memory that lives until the next init. */
 void *sim_alloc(struct sim_world *w, size_t size);
+/* ... not zeroed: for what is written as a whole. */
+void *sim_alloc_raw(struct sim_world *w, size_t size);
 
 /* Keeps the first complaint; the schedule ends soon after. */
 void sim_fail(struct sim_world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));

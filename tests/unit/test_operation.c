@@ -98,6 +98,8 @@ static const struct row {
      "np a - m - o - m c p c!.", SHERD_OK, 7},
     {"set: no ACK in time",            SHERD_GOAL_SET, "! A0 z", "np - !.", SHERD_UNCERTAIN, 7},
 
+    {"update: a newer epoch since the read", SHERD_GOAL_UPDATE, "! R01=5c m k t R01=5c k A012 A01",
+     "r k - - r k np c !.", SHERD_OK, 7},
     {"update: f ACKs, and q COMMITs",  SHERD_GOAL_UPDATE, "! R01=5c k A012 A01", "r k np c !.", SHERD_OK, 7},
     {"update: the caller refuses",     SHERD_GOAL_UPDATE, "! R01=5c c", "r k !.", SHERD_CONFLICT, 7},
     {"update: refused, read again",    SHERD_GOAL_UPDATE, "! R01=5c k V0 B12 t R01=6c k A012 A01",
