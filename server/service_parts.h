@@ -70,7 +70,7 @@ struct sherd_service {
 
     struct sherd_queue undecided, repair, dead;
     bool undecided_lost, find_undecided; /* the queue lost some; this walk looks for them */
-    uint64_t walk_again_ms;
+    uint64_t walk_again_ms, find_again_ms;
     struct sherd_store_key walk; /* the walker's position */
     uint8_t walk_key[SHERD_KEY_BYTES_MAX];
     struct sherd_sessions sessions;
@@ -96,7 +96,8 @@ void sherd_service_answer(struct sherd_service *s, const struct sherd_request *r
 void sherd_service_list(struct sherd_service *s, const struct sherd_request *r,
                         struct sherd_answer *a);
 
-/* Notes an undecided entry, for the sweep to finish unless it is decided in time. */
+/* Notes an undecided entry, for the sweep to finish unless it is decided in time. One that does not
+ * fit is found by the walk. */
 void sherd_service_sweep_later(struct sherd_service *s, const struct sherd_store_key *key,
                                struct sherd_ballot ballot);
 
