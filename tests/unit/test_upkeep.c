@@ -51,6 +51,7 @@ static int tear_down(void **state)
     sherd_queue_fini(&s->undecided);
     sherd_queue_fini(&s->repair);
     sherd_queue_fini(&s->dead);
+    free(s->repair_page.data);
     s->store->ops->close(s->store);
     free(s);
     return 0;
@@ -195,6 +196,28 @@ static void commit_with_mask(uint32_t acked)
     serve(r);
 }
 
+/* How many bytes of keys a page of those to be repaired has. `arrived`: pages, so far. */
+static size_t list_repair(uint64_t arrived)
+{
+    struct sherd_request r = {.kind = SHERD_LIST, .what = SHERD_LIST_REPAIR, .since = arrived};
+    struct sherd_answer a = {0};
+
+    sherd_service_list(s, &r, &a);
+    return a.body.size;
+}
+
+static void a_page_of_repairs_is_sent_until_it_has_arrived(void **state)
+{
+    (void)state;
+    commit_with_mask(6);
+    assert_int_equal(s->repair.count, 1);
+    s->now_ms += MINUTE_MS;
+    assert_true(list_repair(0) > 0);
+    assert_int_equal(s->repair.count, 0);
+    assert_true(list_repair(0) > 0);
+    assert_int_equal(list_repair(1), 0);
+}
+
 static void the_lowest_holder_repairs_who_is_not_in_the_mask(void **state)
 {
     (void)state;
@@ -296,6 +319,7 @@ int main(void)
         ALONE(what_is_queued_is_not_queued_twice),
         ALONE(what_was_found_is_listed_before_it_is_looked_for_again),
         ALONE(a_commit_of_what_is_not_here_is_repaired),
+        ALONE(a_page_of_repairs_is_sent_until_it_has_arrived),
         ALONE(the_lowest_holder_repairs_who_is_not_in_the_mask),
         ALONE(the_others_leave_it_to_it),
         ALONE(the_floor_stays_behind_the_clock),
