@@ -376,7 +376,7 @@ static int read_text(const char *path, char **text, size_t *size)
     char *buffer = NULL;
 
     if (file == NULL) {
-        rc = -ENOENT;
+        rc = errno == ENOMEM ? -ENOMEM : -ENOENT;
         fail("%s: %s", path, strerror(errno));
         if (fd >= 0) close(fd);
         goto done;

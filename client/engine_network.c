@@ -131,10 +131,11 @@ void sherd_engine_connect(struct sherd_engine *e)
     e->connect_us = 0;
     for (uint16_t i = 0; i < map->node_count; i++) {
         const char *endpoint = i == e->self_node ? e->self_endpoint : map->nodes[i].endpoint;
+        int rc = sherd_peers_connect(&e->peers, endpoint, i);
+
         /* A node that cannot be connected to is one that does not answer: the others go on. No
-         * other map need ever come, so it is tried again. */
-        if (sherd_peers_connect(&e->peers, endpoint, i) < 0)
-            e->connect_us = e->now_us + CONNECT_AGAIN_US;
+         * other map need ever come, so it is tried again, unless its endpoint is none. */
+        if (rc == -ENOMEM || rc == -EMFILE) e->connect_us = e->now_us + CONNECT_AGAIN_US;
     }
 }
 

@@ -127,10 +127,7 @@ static const struct sherd_map *map_of_step(const struct sherd_engine *e,
 static bool is_same_life(const struct sherd_map *map, const struct sherd_partition *p, uint8_t slot,
                          const struct sherd_peer *peer)
 {
-    const struct sherd_node *node = &map->nodes[p->node[slot]];
-
-    return p->incarnation[slot] >= node->since &&
-           (node->incarnation == 0 || peer->incarnation == node->incarnation);
+    return sherd_map_is_same_life(map, p->node[slot], p->incarnation[slot], peer->incarnation);
 }
 
 /* Who missed a straggler deadline is not waited for again, and not asked first; but a write does

@@ -43,7 +43,8 @@ void sherd_answers_add(struct sherd_answers *a, uint8_t slot, const struct sherd
         seen->holds |= bit;
         if (entries[i].committed) seen->committed |= bit;
         if (!entries[i].has_shard) {
-            seen->shards &= ~bit | seen->pieces; /* found broken when it was sent */
+            /* It was found broken when it was sent; a piece that is at hand stays good. */
+            if (!(seen->pieces & bit)) seen->shards &= ~bit;
             continue;
         }
         seen->shards |= bit;

@@ -95,6 +95,15 @@ static inline int sherd_partition_slot_of(const struct sherd_partition *p, uint1
     return -1;
 }
 
+/* Whether the memory `incarnation` of a node is the one that was given a slot's incarnation. If
+ * not, what the slot promised is gone, even where the map has not begun a new epoch yet. */
+static inline bool sherd_map_is_same_life(const struct sherd_map *map, uint16_t node,
+                                          uint32_t slot_incarnation, uint64_t incarnation)
+{
+    return map->nodes[node].incarnation == incarnation &&
+           slot_incarnation >= map->nodes[node].since;
+}
+
 /* Clean: no older epoch is open and no slot is learning (PROTOCOL 7.4, 7.6). */
 static inline bool sherd_partition_is_clean(const struct sherd_partition *p)
 {

@@ -23,7 +23,8 @@ uint16_t sherd_map_peek_partitions(struct sherd_bytes in);
 /* Checks everything and fills *out, whose memory is sherd_map_size(sherd_map_peek_partitions(in)).
  * 0 or -EBADMSG; on failure *out is undefined. What holds of a decoded map:
  * - the checksum was right; version > 0 (a map that is none is never sent), live <= version;
- * - there is room for a successor: the version, and the next incarnations, are below 2^32;
+ * - there is room for a successor: the version, and the next incarnations, are below 2^32. The last
+ *   map that is decoded has a successor that is not: a keeper must not publish that one;
  * - 1 <= k, k + m <= SHERD_SLOTS_MAX, counts of nodes, partitions and open epochs in 1 .. limit;
  * - a node's id is its index; endpoint and zone are zero-terminated, without control characters;
  * - voters and learners are disjoint and below k + m, each held by a node, no node twice; a vacant

@@ -89,7 +89,7 @@ struct sherd_request {
     uint32_t acked;         /* COMMIT: slots known to hold the entry; 0: not known */
     uint32_t limit;         /* LIST: bytes of a page */
     uint64_t since;         /* LIST: only keys with an entry whose clock is at least this; 0: all.
-                       LIVE: the map version that is live */
+                       LIST_REPAIR: how many pages arrived. LIVE: the map version that is live */
     uint64_t key_hash;      /* not on the wire: the receiver computes it */
     struct sherd_bytes key; /* LIST: the cursor, the last key of the page before; empty: start */
     struct sherd_ballot ballot, version, expect;

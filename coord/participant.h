@@ -40,6 +40,12 @@ struct sherd_change {
     bool repair_others; /* a slot is missing in COMMIT's mask: repair list */
 };
 
+/* Whether there is anything to store. */
+static inline bool sherd_change_is_any(const struct sherd_change *c)
+{
+    return c->put || c->dropped || c->committed || c->shown || c->bounds || c->forget;
+}
+
 /* `record` has the state before and after (entries dropped and added too; a new entry's shard
  * borrows from the request). `answer` gets kind, reason, max, flags and entries; the owner fills
  * id, slot, epoch, map_version. COMMIT and FORGET are answered by ACK; the owner sends it only when

@@ -22,11 +22,11 @@ static int slot_of(const struct sherd_partitions *all, const struct sherd_map *m
 {
     if (all->node >= map->node_count) return -1;
 
-    const struct sherd_node *me = &map->nodes[all->node];
     int slot = sherd_partition_slot_of(p, all->node);
 
-    if (slot < 0 || me->incarnation != all->incarnation) return -1;
-    return p->incarnation[slot] >= me->since ? slot : -1;
+    if (slot < 0 || !sherd_map_is_same_life(map, all->node, p->incarnation[slot], all->incarnation))
+        return -1;
+    return slot;
 }
 
 /* Returns whether the data held so far must go: they belong to a memory that is not mine now. */

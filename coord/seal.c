@@ -2,10 +2,10 @@
 
 bool sherd_seal_is_gone(const struct sherd_membership *m, uint16_t node, uint32_t incarnation)
 {
-    const struct sherd_node *listed = &m->map->nodes[node];
-    uint64_t reported = m->members[node].incarnation;
+    uint64_t life = m->members[node].incarnation;
 
-    return incarnation < listed->since || (reported != 0 && reported != listed->incarnation);
+    if (life == 0) life = m->map->nodes[node].incarnation; /* not heard: as it was */
+    return !sherd_map_is_same_life(m->map, node, incarnation, life);
 }
 
 bool sherd_seal_has_sealed(const struct sherd_membership *m, uint16_t node, uint32_t incarnation,

@@ -15,26 +15,26 @@ enum {
     UNDECIDED_AGAIN_MS = 2000,
 };
 
-static bool reserve(struct sherd_service *s, size_t more)
+static bool reserve(struct sherd_writer_buffer *page, size_t more)
 {
-    size_t need = s->page.size + more, capacity = s->page.capacity ? s->page.capacity : 4096;
+    size_t need = page->size + more, capacity = page->capacity ? page->capacity : 4096;
     uint8_t *data;
 
-    if (need <= s->page.capacity) return true;
+    if (need <= page->capacity) return true;
     while (capacity < need)
         capacity *= 2;
-    data = realloc(s->page.data, capacity);
+    data = realloc(page->data, capacity);
     if (!data) return false;
-    s->page.data = data;
-    s->page.capacity = capacity;
+    page->data = data;
+    page->capacity = capacity;
     return true;
 }
 
-static bool put_item(struct sherd_service *s, struct sherd_bytes key,
+static bool put_item(struct sherd_writer_buffer *page, struct sherd_bytes key,
                      const struct sherd_entry *entries, uint8_t count)
 {
-    return reserve(s, sherd_wire_item_bytes(key, entries, count)) &&
-           sherd_wire_put_item(&s->page, key, entries, count) == 0;
+    return reserve(page, sherd_wire_item_bytes(key, entries, count)) &&
+           sherd_wire_put_item(page, key, entries, count) == 0;
 }
 
 static bool is_wanted(const struct sherd_request *r, const struct sherd_store_key *key,
@@ -82,11 +82,11 @@ static void list_keys(struct sherd_service *s, const struct sherd_request *r, ui
         if (is_wanted(r, &key, &record)) {
             show(s, &key, &record);
             trim_shards(&record, (r->flags & SHERD_WITH_SHARD) != 0);
-            if (!put_item(s, key.key, record.entries, record.count)) return;
+            if (!put_item(&s->page, key.key, record.entries, record.count)) return;
         }
         if (s->page.size >= limit) return;
         if (++visits == VISITS_MAX) { /* an item without entries only moves the reader's cursor */
-            put_item(s, key.key, NULL, 0);
+            put_item(&s->page, key.key, NULL, 0);
             return;
         }
     }
@@ -106,7 +106,8 @@ static bool is_meant(const struct sherd_record *record, struct sherd_ballot ball
 
 /* Puts the keys with this hash that are meant on the page. Returns how many; negative: no memory.
  */
-static int put_keys_of(struct sherd_service *s, const struct sherd_queue_item *item)
+static int put_keys_of(struct sherd_service *s, const struct sherd_queue_item *item,
+                       struct sherd_writer_buffer *page)
 {
     static const uint8_t past[] = {0xff};
     struct sherd_store_key cursor =
@@ -124,7 +125,7 @@ static int put_keys_of(struct sherd_service *s, const struct sherd_queue_item *i
     while (s->store->ops->next(s->store, item->partition, &cursor, &key, &record) &&
            key.hash <= item->hash) {
         if (key.hash == item->hash && is_meant(&record, item->ballot)) {
-            if (!put_item(s, key.key, NULL, 0)) return -ENOMEM;
+            if (!put_item(page, key.key, NULL, 0)) return -ENOMEM;
             found++;
         }
         cursor = key;
@@ -133,22 +134,35 @@ static int put_keys_of(struct sherd_service *s, const struct sherd_queue_item *i
 }
 
 static void list_queue(struct sherd_service *s, struct sherd_queue *q, uint32_t limit,
-                       struct sherd_answer *a)
+                       struct sherd_writer_buffer *page, struct sherd_answer *a)
 {
     struct sherd_queue_item item;
 
-    for (unsigned i = 0; i < QUEUE_VISITS_MAX && s->page.size < limit; i++) {
+    for (unsigned i = 0; i < QUEUE_VISITS_MAX && page->size < limit; i++) {
         if (!sherd_queue_pop_due(q, s->now_ms, &item)) {
             a->flags |= SHERD_ANSWER_END;
             return;
         }
-        int found = put_keys_of(s, &item);
+        int found = put_keys_of(s, &item, page);
         if (found < 0 || (found > 0 && !sherd_ballot_is_zero(item.ballot))) {
             item.due_ms = s->now_ms + UNDECIDED_AGAIN_MS; /* until it is decided */
             sherd_queue_push(q, item);                    /* into the place that it had */
         }
         if (found < 0) return;
     }
+}
+
+/* Nothing puts back on the list what is taken off it for a page: a page that did not arrive is sent
+ * again. */
+static void list_repair(struct sherd_service *s, uint64_t arrived, uint32_t limit,
+                        struct sherd_answer *a)
+{
+    if (arrived == s->repair_pages) {
+        s->repair_pages++;
+        s->repair_page.size = 0;
+        list_queue(s, &s->repair, limit, &s->repair_page, a);
+    }
+    a->body = (struct sherd_bytes){s->repair_page.data, s->repair_page.size};
 }
 
 void sherd_service_list(struct sherd_service *s, const struct sherd_request *r,
@@ -158,12 +172,12 @@ void sherd_service_list(struct sherd_service *s, const struct sherd_request *r,
 
     if (limit > PAGE_BYTES_MAX) limit = PAGE_BYTES_MAX;
     s->page.size = 0;
+    a->epoch = r->partition < s->partitions.count ? s->states[r->partition].epoch : 0;
     switch (r->what) {
     case SHERD_LIST_KEYS: list_keys(s, r, limit, a); break;
-    case SHERD_LIST_UNDECIDED: list_queue(s, &s->undecided, limit, a); break;
-    case SHERD_LIST_REPAIR: list_queue(s, &s->repair, limit, a); break;
-    default: list_queue(s, &s->dead, limit, a); break;
+    case SHERD_LIST_UNDECIDED: list_queue(s, &s->undecided, limit, &s->page, a); break;
+    case SHERD_LIST_REPAIR: list_repair(s, r->since, limit, a); return;
+    default: list_queue(s, &s->dead, limit, &s->page, a); break;
     }
-    a->epoch = r->partition < s->partitions.count ? s->states[r->partition].epoch : 0;
     a->body = (struct sherd_bytes){s->page.data, s->page.size};
 }

@@ -13,7 +13,6 @@ enum {
     AGAIN_MS_MAX = 2000,
     GATE_MS = 100,          /* between two looks whether all voters answer */
     RESCAN_AFTER_MS = 1000, /* whoever was away may do it itself */
-    LOOKBACK_MS = 60000,
     BUSY_MS = 5,
     IDLE_MS = 50,
 };
@@ -124,15 +123,18 @@ static void take_recover(struct sherd_recovery *r, const struct sherd_turn *t)
     }
 }
 
-/* Partitions of which the service, or the queue of repairs, lost track. */
+/* Partitions of which the service, or the queue of repairs, lost track. However old an entry is, it
+ * may lack a shard: keys wait for their repair while a holder is away. A pass under way may be past
+ * what was lost, so it is asked for anew after that. */
 static void take_rescans(struct sherd_recovery *r, const struct sherd_turn *t)
 {
-    for (unsigned word = 0; word < SHERD_PARTITIONS / 64; word++) {
-        if (atomic_load(&t->progress->rescan_asked[word]) == 0) continue;
-        uint64_t bits = atomic_exchange(&t->progress->rescan_asked[word], 0);
-        for (; bits != 0; bits &= bits - 1)
-            want_catch_up(&r->work[word * 64 + (unsigned)__builtin_ctzll(bits)],
-                          sherd_turn_clock_before(t, LOOKBACK_MS), t->now_ms + RESCAN_AFTER_MS);
+    for (unsigned i = 0; i < SHERD_PARTITIONS; i++) {
+        _Atomic uint64_t *word = &t->progress->rescan_asked[i / 64];
+        uint64_t bit = UINT64_C(1) << (i % 64);
+
+        if ((atomic_load(word) & bit) == 0 || r->work[i].running) continue;
+        atomic_fetch_and(word, ~bit);
+        want_catch_up(&r->work[i], 0, t->now_ms + RESCAN_AFTER_MS);
     }
 }
 

@@ -79,10 +79,12 @@ void sherd_repairs_add(struct sherd_repairs *q, struct sherd_bytes key, const st
 {
     uint64_t hash = sherd_hash_key(key.data, key.size);
 
-    struct repair *r = key.size ? find(q, key, hash) : NULL;
-
-    if (r) r->again = r->running;
-    if (r || key.size == 0) return;
+    if (key.size == 0) return;
+    struct repair *r = find(q, key, hash);
+    if (r) {
+        r->again = r->running;
+        return;
+    }
     r = take_free(q);
     uint8_t *copy = r ? malloc(key.size) : NULL;
     if (!copy) {
@@ -126,10 +128,12 @@ static void on_repaired(void *context, struct sherd_bytes key, enum sherd_outcom
         return;
     }
     atomic_fetch_add(&q->progress->repaired, 1);
-    if (r->again)
-        r->due_ms = q->now_ms;
-    else
+    if (!r->again) {
         remove_key(q, r);
+        return;
+    }
+    r->due_ms = q->now_ms;
+    r->again_ms = AGAIN_MS;
 }
 
 static bool all_answer(const struct sherd_sealed *sealed, const struct sherd_turn *t, uint64_t hash)

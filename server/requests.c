@@ -64,6 +64,19 @@ static void answer_small(struct sherd_service *s, const struct sherd_request *r,
     sherd_service_answer(s, r, &a, NULL, reply);
 }
 
+void sherd_service_sweep_later(struct sherd_service *s, const struct sherd_store_key *key,
+                               struct sherd_ballot ballot)
+{
+    unsigned slot = s->states[key->partition].slot;
+    struct sherd_queue_item item = {.due_ms = s->now_ms + SHERD_SWEEP_AFTER_MS +
+                                              slot * SHERD_SWEEP_PER_SLOT_MS,
+                                    .hash = key->hash,
+                                    .ballot = ballot,
+                                    .partition = key->partition};
+
+    if (!sherd_queue_push(&s->undecided, item)) s->undecided_lost = true;
+}
+
 static void repair_later(struct sherd_service *s, const struct sherd_store_key *key,
                          uint64_t due_ms)
 {
@@ -95,11 +108,6 @@ static bool has_room(struct sherd_service *s, const struct sherd_request *r)
                                    (r->flags & SHERD_FROM_RESERVE) != 0);
 }
 
-static bool is_changed(const struct sherd_change *c)
-{
-    return c->put || c->dropped || c->committed || c->shown || c->bounds || c->forget;
-}
-
 static void on_key(struct sherd_service *s, struct sherd_request *r, zmq_msg_t *frame,
                    struct sherd_router_reply *reply)
 {
@@ -121,7 +129,8 @@ static void on_key(struct sherd_service *s, struct sherd_request *r, zmq_msg_t *
 
     s->store->ops->load(s->store, &key, &record);
     sherd_participant_step(&env, r, &record, &change, &answer);
-    if (is_changed(&change) && s->store->ops->apply(s->store, &key, &record, &change, frame) < 0) {
+    if (sherd_change_is_any(&change) &&
+        s->store->ops->apply(s->store, &key, &record, &change, frame) < 0) {
         s->counters.no_memory++; /* not stored, so not answered: the sender's deadline decides */
         return;
     }

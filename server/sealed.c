@@ -81,7 +81,7 @@ static void on_sealed(void *context, const struct sherd_answer *answer)
     if (answer->kind == SHERD_SEALED)
         s->told_version = answer->map_version;
     else if (answer->reason == SHERD_REASON_FULL)
-        s->must_wait = true; /* for memory */
+        s->seal_retry_ms = s->now_ms + RETRY_MS; /* when there may be memory */
     else
         drop_next(s); /* refused for good; counted by the service */
 }
@@ -94,7 +94,7 @@ static void ask_to_seal(struct sherd_sealed *s, const struct sherd_turn *t)
     if (sherd_engine_call(t->engine, t->self, &r, OWN_TIMEOUT_MS, on_sealed, s) == 0)
         s->seal_asked = true;
     else
-        s->retry_ms = t->now_ms + RETRY_MS;
+        s->seal_retry_ms = t->now_ms + RETRY_MS;
 }
 
 static uint32_t own_incarnation(const struct sherd_map *map, uint16_t self, uint16_t index)
@@ -167,7 +167,7 @@ static void tell_live(struct sherd_sealed *s, const struct sherd_turn *t, uint64
         s->live_asked = true;
         s->live_told = live;
     } else {
-        s->retry_ms = t->now_ms + RETRY_MS;
+        s->live_retry_ms = t->now_ms + RETRY_MS;
     }
 }
 
@@ -175,6 +175,7 @@ bool sherd_sealed_turn(struct sherd_sealed *s, const struct sherd_turn *t)
 {
     bool changed = false;
 
+    s->now_ms = t->now_ms;
     if (s->next && s->told_version >= s->next->version) {
         take_next(s, t);
         changed = true;
@@ -183,11 +184,9 @@ bool sherd_sealed_turn(struct sherd_sealed *s, const struct sherd_turn *t)
         s->report.live = s->live_told;
         s->urgent = changed = true;
     }
-    if (s->must_wait) s->retry_ms = t->now_ms + RETRY_MS;
-    s->must_wait = false;
-    if (t->now_ms < s->retry_ms) return changed;
-    if (s->next && !s->seal_asked) ask_to_seal(s, t);
-    if (!s->live_asked && live_to_tell(s) > s->report.live) tell_live(s, t, live_to_tell(s));
+    if (s->next && !s->seal_asked && t->now_ms >= s->seal_retry_ms) ask_to_seal(s, t);
+    if (!s->live_asked && t->now_ms >= s->live_retry_ms && live_to_tell(s) > s->report.live)
+        tell_live(s, t, live_to_tell(s));
     return changed;
 }
 
@@ -199,10 +198,12 @@ int sherd_sealed_own_slot(const struct sherd_sealed *s, uint16_t index)
     uint16_t self = s->report.node;
 
     if (!map || index >= map->partition_count || self >= map->node_count) return -1;
-    if (map->nodes[self].incarnation != s->report.incarnation) return -1;
 
-    int slot = sherd_partition_slot_of(&map->partitions[index], self);
-    if (slot < 0 || map->partitions[index].incarnation[slot] < map->nodes[self].since) return -1;
+    const struct sherd_partition *p = &map->partitions[index];
+    int slot = sherd_partition_slot_of(p, self);
+
+    if (slot < 0 || !sherd_map_is_same_life(map, self, p->incarnation[slot], s->report.incarnation))
+        return -1;
     return slot;
 }
 

@@ -21,8 +21,8 @@ struct sherd_sealed {
     uint64_t told_version; /* newest that the own service said to have sealed */
     uint64_t live_offered, live_told;
     bool seal_asked, live_asked; /* requests to the own service in flight */
-    bool must_wait;              /* before it is asked again */
-    uint64_t retry_ms;
+    uint64_t now_ms;             /* of the turn */
+    uint64_t seal_retry_ms, live_retry_ms;
 };
 
 void sherd_sealed_init(struct sherd_sealed *s, uint16_t self, uint64_t incarnation);

@@ -92,6 +92,7 @@ void sherd_service_close(struct sherd_service *s)
     sherd_queue_fini(&s->dead);
     if (s->store) s->store->ops->close(s->store);
     free(s->page.data);
+    free(s->repair_page.data);
     free(s->map);
     free(s);
 }

@@ -5,9 +5,10 @@
  * peer. It only answers; whatever needs other nodes is done by the background thread, which is a
  * client of this service (SERVICE_ENDPOINT, inproc) as of every other node:
  *   LIST UNDECIDED  keys with an entry older than 2 s + slot * 200 ms, for the sweep
- *   LIST REPAIR     keys that lack a shard somewhere; taken off the list by being listed
- *   LIST DEAD       tombstones and expired values due for FORGET
- * Pages of these three carry keys only (item with no entries), at most `limit` bytes. */
+ *   LIST REPAIR     keys that lack a shard somewhere; taken off the list by being listed. `since`
+ * is how many pages have arrived; the last one is sent again if it has not LIST DEAD tombstones and
+ * expired values due for FORGET Pages of these three carry keys only (item with no entries), at
+ * most `limit` bytes. */
 #ifndef SHERD_SERVER_SERVICE_H
 #define SHERD_SERVER_SERVICE_H
 

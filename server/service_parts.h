@@ -70,7 +70,7 @@ struct sherd_service {
 
     struct sherd_queue undecided, repair, dead;
     bool undecided_lost, find_undecided; /* the queue lost some; this walk looks for them */
-    uint64_t walk_again_ms;
+    uint64_t walk_again_ms, find_again_ms;
     struct sherd_store_key walk; /* the walker's position */
     uint8_t walk_key[SHERD_KEY_BYTES_MAX];
     struct sherd_sessions sessions;
@@ -80,7 +80,9 @@ struct sherd_service {
     struct sherd_router_message in;
     struct sherd_pending_reply replies[SHERD_TURN_MESSAGES_MAX];
     size_t reply_count;
-    struct sherd_writer_buffer page; /* scratch of LIST */
+    struct sherd_writer_buffer page;        /* scratch of LIST */
+    struct sherd_writer_buffer repair_page; /* of LIST REPAIR: the last one, until it has arrived */
+    uint64_t repair_pages;                  /* made so far */
 };
 
 /* One request of a message. `frame` is the frame of its shard, or NULL; moved from when kept. */
@@ -92,11 +94,12 @@ void sherd_service_answer(struct sherd_service *s, const struct sherd_request *r
                           struct sherd_answer *a, zmq_msg_t *const *framed,
                           struct sherd_router_reply *reply);
 
-/* LIST: fills the answer with a page; its body lives in s->page. */
+/* LIST: fills the answer with a page; its body lives in the service. */
 void sherd_service_list(struct sherd_service *s, const struct sherd_request *r,
                         struct sherd_answer *a);
 
-/* Notes an undecided entry, for the sweep to finish unless it is decided in time. */
+/* Notes an undecided entry, for the sweep to finish unless it is decided in time. One that does not
+ * fit is found by the walk. */
 void sherd_service_sweep_later(struct sherd_service *s, const struct sherd_store_key *key,
                                struct sherd_ballot ballot);
 

@@ -19,8 +19,8 @@ enum {
 struct list {
     uint8_t what; /* enum sherd_list_what */
     bool asking;
-    bool more; /* the page was not the last: ask for the next as soon as it is done */
-    bool lost; /* a page may have been: the service does not list its keys again */
+    bool more;        /* the page was not the last: ask for the next as soon as it is done */
+    uint64_t arrived; /* pages */
     uint64_t every_ms, due_ms;
     uint8_t *page;
     size_t size, at;
@@ -73,28 +73,25 @@ static void on_page(void *context, const struct sherd_answer *answer)
     struct list *l = context;
 
     l->asking = false;
-    if (!answer || answer->kind != SHERD_PAGE) {
-        l->lost = true;
-        return;
-    }
-    l->more = (answer->flags & SHERD_ANSWER_END) == 0;
-    if (answer->body.size == 0) return;
+    if (!answer || answer->kind != SHERD_PAGE) return; /* asked for again when due */
     free(l->page);
     l->size = l->at = 0;
-    l->page = malloc(answer->body.size);
-    if (!l->page) {
-        l->lost = true;
-        return;
-    }
-    memcpy(l->page, answer->body.data, answer->body.size);
+    l->page = malloc(answer->body.size ? answer->body.size : 1);
+    if (!l->page) return;
+    if (answer->body.size != 0) memcpy(l->page, answer->body.data, answer->body.size);
     l->size = answer->body.size;
+    l->more = (answer->flags & SHERD_ANSWER_END) == 0;
+    l->arrived++;
 }
 
 /* Asks for a page when the one at hand is worked off. */
 static void fill(struct list *l, const struct sherd_turn *t)
 {
-    struct sherd_request r = {
-        .kind = SHERD_LIST, .what = l->what, .limit = PAGE_BYTES, .shard_frame = -1};
+    struct sherd_request r = {.kind = SHERD_LIST,
+                              .what = l->what,
+                              .limit = PAGE_BYTES,
+                              .since = l->arrived,
+                              .shard_frame = -1};
 
     if (l->asking || l->at < l->size || (!l->more && t->now_ms < l->due_ms)) return;
     if (sherd_engine_call(t->engine, t->self, &r, OWN_TIMEOUT_MS, on_page, l) < 0) return;
@@ -135,23 +132,12 @@ static void finish_some(struct sherd_sweep *s, const struct sherd_turn *t)
         if (sherd_jobs_start(t->jobs, SHERD_OP_FINISH, key, on_finished, s) == 0) s->finishing++;
 }
 
-/* What was to be repaired is not known any more, so everything is looked through. Undecided entries
- * and dead ones are listed again. */
-static void find_lost(struct sherd_sweep *s)
-{
-    if (s->repair.lost)
-        for (unsigned i = 0; i < SHERD_PARTITIONS / 64; i++)
-            atomic_store(&s->progress->rescan_asked[i], UINT64_MAX);
-    s->repair.lost = false;
-}
-
 void sherd_sweep_turn(struct sherd_sweep *s, const struct sherd_sealed *sealed,
                       const struct sherd_turn *t)
 {
     struct sherd_bytes key;
 
     s->progress = t->progress;
-    find_lost(s);
     fill(&s->undecided, t);
     fill(&s->repair, t);
     fill(&s->dead, t);

@@ -8,6 +8,7 @@
 enum {
     WALK_RECORDS = 500,       /* each tick: 5 000 a second */
     WALK_PAUSE_MS = 5000,     /* after each whole walk: what it found is being worked on */
+    FIND_PAUSE_MS = 10000,    /* what was found is listed before it is found again */
     EXPIRED_GRACE_MS = 60000, /* clocks of readers may differ that much */
 };
 
@@ -48,20 +49,6 @@ static bool is_forgettable(const struct sherd_service *s, const struct sherd_rec
            sherd_clock_wall_ms(e->ballot.clock) + SHERD_FLOOR_BEHIND_MS < s->wall_ms;
 }
 
-void sherd_service_sweep_later(struct sherd_service *s, const struct sherd_store_key *key,
-                               struct sherd_ballot ballot)
-{
-    unsigned slot = s->states[key->partition].slot;
-    struct sherd_queue_item item = {.due_ms = s->now_ms + SHERD_SWEEP_AFTER_MS +
-                                              slot * SHERD_SWEEP_PER_SLOT_MS,
-                                    .hash = key->hash,
-                                    .ballot = ballot,
-                                    .partition = key->partition};
-
-    if (!sherd_queue_push(&s->undecided, item)) s->undecided_lost = true;
-}
-
-/* Some are in the queue still: being listed twice does no harm. */
 static void find_undecided(struct sherd_service *s, const struct sherd_store_key *key,
                            const struct sherd_record *record)
 {
@@ -90,11 +77,29 @@ static void visit(struct sherd_service *s, const struct sherd_store_key *key,
                                                              .partition = key->partition});
 }
 
+/* A walk that finds all undecided entries begins. What is queued would be queued twice. */
+static void begin_finding(struct sherd_service *s)
+{
+    s->find_undecided = true;
+    s->undecided_lost = false;
+    s->undecided.count = 0;
+    s->walk = (struct sherd_store_key){0};
+    s->walk_again_ms = 0;
+}
+
+static void end_walk(struct sherd_service *s)
+{
+    s->walk_again_ms = s->now_ms + WALK_PAUSE_MS;
+    if (s->find_undecided) s->find_again_ms = s->now_ms + FIND_PAUSE_MS;
+    s->find_undecided = false;
+}
+
 void sherd_service_walk(struct sherd_service *s)
 {
     struct sherd_store_key key;
     struct sherd_record record;
 
+    if (s->undecided_lost && !s->find_undecided && s->now_ms >= s->find_again_ms) begin_finding(s);
     if (s->now_ms < s->walk_again_ms) return;
     for (unsigned i = 0; i < WALK_RECORDS;) {
         if (!s->store->ops->next(s->store, s->walk.partition, &s->walk, &key, &record)) {
@@ -102,9 +107,7 @@ void sherd_service_walk(struct sherd_service *s)
             s->walk.key.size = 0;
             s->walk.hash = 0;
             if (s->walk.partition != 0) continue;
-            s->walk_again_ms = s->now_ms + WALK_PAUSE_MS;
-            s->find_undecided = s->undecided_lost; /* in the next walk, as a whole */
-            s->undecided_lost = false;
+            end_walk(s);
             return;
         }
         memcpy(s->walk_key, key.key.data, key.key.size);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -272,6 +273,30 @@ static void refuses_odd_files(void **state)
     free(big);
 }
 
+static bool no_memory;
+FILE *__real_fdopen(int fd, const char *mode);
+FILE *__wrap_fdopen(int fd, const char *mode);
+
+FILE *__wrap_fdopen(int fd, const char *mode)
+{
+    if (!no_memory) return __real_fdopen(fd, mode);
+    errno = ENOMEM;
+    return NULL;
+}
+
+static void tells_no_memory_from_no_file(void **state)
+{
+    struct sherd_conf conf = {0};
+    char error[256];
+    int rc;
+
+    (void)state;
+    no_memory = true;
+    rc = load(THREE, &conf, error, sizeof(error));
+    no_memory = false;
+    assert_int_equal(rc, -ENOMEM);
+}
+
 static void cuts_a_long_error(void **state)
 {
     struct sherd_conf conf = {0};
@@ -394,6 +419,7 @@ int main(void)
         cmocka_unit_test(includes),
         cmocka_unit_test(names_the_line_of_an_included_file),
         cmocka_unit_test(refuses_odd_files),
+        cmocka_unit_test(tells_no_memory_from_no_file),
         cmocka_unit_test(cuts_a_long_error),
         cmocka_unit_test(reads_the_examples),
         cmocka_unit_test(parses_codes),

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "client/engine_parts.h"
 #include "tests/support/client_fixture.h"
 
 static void test_one_node_down(void **state)
@@ -133,6 +134,18 @@ static bool all_were_asked(const struct fake_cluster *c, const int *before)
     for (unsigned i = 0; i < c->n; i++)
         if (atomic_load(&c->requests[i]) == before[i]) return false;
     return true;
+}
+
+/* No time makes it right: an idle client does not wake up for it. */
+static void test_endpoint_that_is_none(void **state)
+{
+    struct fixture *f = *state;
+    struct sherd_engine *e = f->client->engine;
+
+    assert_int_equal(set(f, "k", TEXT("v")), SHERD_OK); /* so there is a map */
+    strcpy(e->map->map->nodes[5].endpoint, "tcp://nowhere");
+    sherd_engine_connect(e);
+    assert_int_equal(e->connect_us, 0);
 }
 
 /* What was on its way when a connection broke may have arrived: it proves nothing. */
@@ -322,6 +335,7 @@ int main(void)
         ON_CLUSTER(test_garbage_is_counted),
         ON_CLUSTER(test_full_nodes),
         ON_CLUSTER(test_nobody_answers_for_another),
+        ON_CLUSTER(test_endpoint_that_is_none),
         ON_CLUSTER(test_lost_connections),
         ON_CLUSTER(test_forgotten_sessions),
         ON_CLUSTER(test_new_map),

@@ -288,7 +288,7 @@ static void recover_waits_for_a_rebuild(void **state)
     assert_int_equal(w->progress.recover_done, 1);
 }
 
-static void a_rescan_waits_a_little_and_looks_back_a_minute(void **state)
+static void a_rescan_waits_a_little_and_looks_at_entries_of_any_age(void **state)
 {
     struct world *w = *state;
 
@@ -301,7 +301,24 @@ static void a_rescan_waits_a_little_and_looks_back_a_minute(void **state)
     pass_time(w, 50);
     assert_int_equal(w->engine->listings_opened, 1);
     assert_int_equal(w->engine->options.partition, 1);
-    assert_int_equal(w->engine->options.since, (uint64_t)(WALL_MS - 60000) << 16);
+    assert_int_equal(w->engine->options.since, 0);
+}
+
+static void a_rescan_asked_for_during_a_pass_follows_it(void **state)
+{
+    struct world *w = *state;
+
+    turn(w, true);
+    w->progress.rescan_asked[0] = 2;
+    pass_time(w, 1050);
+    assert_int_equal(w->engine->listings_open, 1);
+    w->progress.rescan_asked[0] = 2;
+    turn(w, false);
+    w->engine->end = SHERD_LISTING_END;
+    pass_time(w, 1200);
+    assert_int_equal(w->engine->listings_opened, 2);
+    assert_int_equal(w->progress.rescan_asked[0], 0);
+    assert_false(sherd_recovery_is_busy(w->recovery));
 }
 
 static void a_catch_up_keeps_the_earliest_clock_and_waits_for_all_voters(void **state)
@@ -372,7 +389,8 @@ int main(void)
         CASE(a_new_epoch_begins_at_once),
         CASE(recover_looks_at_everything),
         CASE(recover_waits_for_a_rebuild),
-        CASE(a_rescan_waits_a_little_and_looks_back_a_minute),
+        CASE(a_rescan_waits_a_little_and_looks_at_entries_of_any_age),
+        CASE(a_rescan_asked_for_during_a_pass_follows_it),
         CASE(a_catch_up_keeps_the_earliest_clock_and_waits_for_all_voters),
         CASE(who_holds_nothing_has_nothing_to_catch_up),
         cmocka_unit_test(progress_tells_what_is_done_and_left),

@@ -128,6 +128,24 @@ static void asks_again_after_a_while_when_the_service_has_no_memory(void **state
     assert_non_null(fake_call(w->engine, SHERD_SEAL));
 }
 
+static void live_does_not_wait_for_the_memory_of_a_seal(void **state)
+{
+    const struct sherd_answer full = {.kind = SHERD_NACK, .reason = SHERD_REASON_FULL};
+    struct world *w = *state;
+
+    w->map->version = 2;
+    w->map->live = 1;
+    seal(w);
+    w->map->version = 3;
+    offer(w);
+    sherd_sealed_turn(&w->sealed, &w->turn);
+    fake_answer(fake_call(w->engine, SHERD_SEAL), &full);
+    sherd_sealed_offer_live(&w->sealed, 2);
+    sherd_sealed_turn(&w->sealed, &w->turn);
+    assert_null(fake_call(w->engine, SHERD_SEAL));
+    assert_int_equal(fake_call(w->engine, SHERD_LIVE)->request.since, 2);
+}
+
 static void an_overtaken_seal_is_not_taken_for_the_newer_map(void **state)
 {
     struct world *w = *state;
@@ -260,6 +278,7 @@ int main(void)
         CASE(asks_again_when_no_answer_came),
         CASE(drops_what_the_service_refuses),
         CASE(asks_again_after_a_while_when_the_service_has_no_memory),
+        CASE(live_does_not_wait_for_the_memory_of_a_seal),
         CASE(an_overtaken_seal_is_not_taken_for_the_newer_map),
         CASE(refuses_older_maps_and_other_clusters),
         CASE(live_waits_for_its_map),

@@ -211,20 +211,45 @@ static void a_repair_waits_for_silent_holders(void **state)
     assert_int_equal(fake_op_count(w->engine), 1);
 }
 
-/* Being listed takes a key off the list, whether or not the page arrives. */
-static void a_lost_page_of_repairs_becomes_a_rescan(void **state)
+/* However often it failed before. */
+static void a_repair_that_is_repeated_is_tried_again_soon(void **state)
 {
     struct world *w = *state;
+    size_t count;
+
+    add_to_page(w, 0, 0);
+    answer_lists(w, SHERD_LIST_REPAIR);
+    for (int i = 0; i < 4; i++) {
+        fake_finish(w->engine, SHERD_NO_QUORUM);
+        pass_time(w, 4000);
+    }
+    answer_lists(w, SHERD_LIST_REPAIR);
+    fake_finish(w->engine, SHERD_OK);
+    turn(w);
+    assert_int_equal(fake_op_count(w->engine), 1);
+    fake_finish(w->engine, SHERD_NO_QUORUM);
+    count = w->engine->op_count;
+    pass_time(w, 250);
+    assert_int_equal(w->engine->op_count, count + 1);
+}
+
+/* Being listed takes a key off the list: the service sends the page again until it has arrived. */
+static void a_lost_page_is_asked_for_again(void **state)
+{
+    const struct sherd_answer page = {.kind = SHERD_PAGE, .flags = SHERD_ANSWER_END};
+    struct world *w = *state;
+    struct fake_call *call;
 
     turn(w);
-    fake_answer(list_call(w, SHERD_LIST_UNDECIDED), NULL);
-    turn(w);
-    assert_int_equal(w->progress.rescan_asked[0], 0); /* listed again until it is decided */
-    fake_answer(list_call(w, SHERD_LIST_REPAIR), NULL);
-    turn(w);
-    assert_int_equal(w->progress.rescan_asked[0], UINT64_MAX);
-    w->progress.rescan_asked[0] = 0;
-    turn(w);
+    call = list_call(w, SHERD_LIST_REPAIR);
+    assert_int_equal(call->request.since, 0);
+    fake_answer(call, NULL);
+    pass_time(w, 500);
+    call = list_call(w, SHERD_LIST_REPAIR);
+    assert_int_equal(call->request.since, 0);
+    fake_answer(call, &page);
+    pass_time(w, 500);
+    assert_int_equal(list_call(w, SHERD_LIST_REPAIR)->request.since, 1);
     assert_int_equal(w->progress.rescan_asked[0], 0);
 }
 
@@ -357,7 +382,8 @@ int main(void)
         CASE(a_repair_is_tried_until_it_succeeds),
         CASE(a_key_listed_while_it_is_repaired_is_repaired_again),
         CASE(a_repair_waits_for_silent_holders),
-        CASE(a_lost_page_of_repairs_becomes_a_rescan),
+        CASE(a_repair_that_is_repeated_is_tried_again_soon),
+        CASE(a_lost_page_is_asked_for_again),
         CASE(more_repairs_than_fit_become_a_rescan),
         CASE(no_round_where_another_leads),
         CASE(no_round_while_an_older_epoch_is_open),

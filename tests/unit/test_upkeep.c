@@ -51,6 +51,7 @@ static int tear_down(void **state)
     sherd_queue_fini(&s->undecided);
     sherd_queue_fini(&s->repair);
     sherd_queue_fini(&s->dead);
+    free(s->repair_page.data);
     s->store->ops->close(s->store);
     free(s);
     return 0;
@@ -106,6 +107,79 @@ static void an_undecided_entry_is_swept_by_the_slots_in_turn(void **state)
     assert_int_equal(s->repair.count, 0);
 }
 
+/* The undecided entries that are queued, taken off when they are due. Returns how many. */
+static size_t take_undecided(uint64_t *hash)
+{
+    struct sherd_queue_item item;
+    size_t count = 0;
+
+    while (sherd_queue_pop_due(&s->undecided, UINT64_MAX, &item)) {
+        *hash = item.hash;
+        count++;
+    }
+    return count;
+}
+
+static void serve_key(enum sherd_message_kind kind, const char *name)
+{
+    struct sherd_request r = request_of(kind, 0);
+
+    r.key = (struct sherd_bytes){name, strlen(name)};
+    serve(r);
+}
+
+static void what_the_queue_of_the_sweep_lost_is_found_at_once(void **state)
+{
+    const char *const names[] = {"a", "b", "c", "d", "e", "f", "g", "h"};
+    uint64_t hash = 0;
+
+    (void)state;
+    sherd_service_walk(s); /* over nothing: the next one is due only after a pause */
+    for (size_t i = 0; i < LEN(names); i++)
+        serve_key(SHERD_PREPARE, names[i]);
+    serve_key(SHERD_PREPARE, "lost");
+    assert_int_equal(s->undecided.count, LEN(names));
+    for (size_t i = 0; i < LEN(names); i++)
+        serve_key(SHERD_COMMIT, names[i]);
+    sherd_service_walk(s);
+    assert_int_equal(take_undecided(&hash), 1);
+    assert_true(hash == sherd_hash_key("lost", 4));
+}
+
+static void what_is_queued_is_not_queued_twice(void **state)
+{
+    uint64_t hash = 0;
+
+    (void)state;
+    serve_key(SHERD_PREPARE, "a");
+    for (unsigned i = 0; i < 3; i++) {
+        s->undecided_lost = true;
+        s->now_ms += MINUTE_MS;
+        sherd_service_walk(s);
+        s->now_ms += MINUTE_MS;
+        sherd_service_walk(s);
+    }
+    assert_int_equal(take_undecided(&hash), 1);
+}
+
+/* Else nothing would ever be, where there are always more than the queue has room for. */
+static void what_was_found_is_listed_before_it_is_looked_for_again(void **state)
+{
+    struct sherd_queue_item item;
+
+    (void)state;
+    s->undecided.count_max = 1;
+    serve_key(SHERD_PREPARE, "a");
+    serve_key(SHERD_PREPARE, "b");
+    s->states[0].slot = SHERD_SLOTS_MAX - 1; /* the last in turn to finish what is found */
+    for (unsigned waited_ms = 0; !sherd_queue_pop_due(&s->undecided, s->now_ms, &item);) {
+        sherd_service_walk(s);
+        s->now_ms += SHERD_TICK_MS;
+        waited_ms += SHERD_TICK_MS;
+        assert_true(waited_ms < MINUTE_MS);
+    }
+}
+
 static void a_commit_of_what_is_not_here_is_repaired(void **state)
 {
     (void)state;
@@ -120,6 +194,28 @@ static void commit_with_mask(uint32_t acked)
     serve(request_of(SHERD_PREPARE, 0));
     r.acked = acked;
     serve(r);
+}
+
+/* How many bytes of keys a page of those to be repaired has. `arrived`: pages, so far. */
+static size_t list_repair(uint64_t arrived)
+{
+    struct sherd_request r = {.kind = SHERD_LIST, .what = SHERD_LIST_REPAIR, .since = arrived};
+    struct sherd_answer a = {0};
+
+    sherd_service_list(s, &r, &a);
+    return a.body.size;
+}
+
+static void a_page_of_repairs_is_sent_until_it_has_arrived(void **state)
+{
+    (void)state;
+    commit_with_mask(6);
+    assert_int_equal(s->repair.count, 1);
+    s->now_ms += MINUTE_MS;
+    assert_true(list_repair(0) > 0);
+    assert_int_equal(s->repair.count, 0);
+    assert_true(list_repair(0) > 0);
+    assert_int_equal(list_repair(1), 0);
 }
 
 static void the_lowest_holder_repairs_who_is_not_in_the_mask(void **state)
@@ -219,7 +315,11 @@ int main(void)
 #define ALONE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest alone[] = {
         ALONE(an_undecided_entry_is_swept_by_the_slots_in_turn),
+        ALONE(what_the_queue_of_the_sweep_lost_is_found_at_once),
+        ALONE(what_is_queued_is_not_queued_twice),
+        ALONE(what_was_found_is_listed_before_it_is_looked_for_again),
         ALONE(a_commit_of_what_is_not_here_is_repaired),
+        ALONE(a_page_of_repairs_is_sent_until_it_has_arrived),
         ALONE(the_lowest_holder_repairs_who_is_not_in_the_mask),
         ALONE(the_others_leave_it_to_it),
         ALONE(the_floor_stays_behind_the_clock),
