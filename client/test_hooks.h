@@ -1,14 +1,19 @@
+// clang-format off
 /* test_hooks.h - where a test may end this process, and how it may shift its clock.
  *
  * Compiled only with the CMake option SHERD_TEST_HOOKS (preset dev); otherwise all of this is
  * nothing, and no build for users has a symbol of it (tests/tidy/hooks.sh).
  *
  *   SHERD_DIE_AT=STEP[:N]   SIGKILL the N-th time (1) that an operation of this process comes to:
- *     prepare_sent   the PREPAREs have left       before_commit  complete, no COMMIT has left
- *     first_ack      one node has ACKed           commit_half    COMMITs have left to half the
- * nodes quorum         enough nodes have ACKed      abort_sent     the ABORTs have left
+ *     prepare_sent            the PREPAREs have left
+ *     first_ack               one node has ACKed
+ *     quorum                  as many nodes as it needs have ACKed
+ *     before_commit           complete, no COMMIT has left
+ *     commit_half             COMMITs have left to half the nodes
+ *     abort_sent              the ABORTs have left
  *   SHERD_CLOCK_FILE=FILE   an int64 of milliseconds, mapped and added to the wall clock: whoever
  *                           writes to the file makes the clock jump */
+// clang-format on
 #ifndef SHERD_CLIENT_TEST_HOOKS_H
 #define SHERD_CLIENT_TEST_HOOKS_H
 
