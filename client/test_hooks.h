@@ -17,6 +17,7 @@
 #ifndef SHERD_CLIENT_TEST_HOOKS_H
 #define SHERD_CLIENT_TEST_HOOKS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "coord/message.h"
@@ -26,8 +27,8 @@
 /* Passes a SEND; returns the slots that it may go to. */
 uint32_t sherd_hook_send(uint8_t message, uint32_t slots);
 
-/* The ACKs of a write were `before` and are `after`; `need` make it complete. */
-void sherd_hook_acks(unsigned before, unsigned after, unsigned need);
+/* A write has its first ACK; it has all that it needs to be complete. Either, both or none. */
+void sherd_hook_acks(bool first, bool complete);
 
 /* After every flush. */
 void sherd_hook_flushed(uint64_t now_us);
@@ -42,10 +43,7 @@ static inline uint32_t sherd_hook_send(uint8_t message, uint32_t slots)
     return slots;
 }
 
-static inline void sherd_hook_acks(unsigned before, unsigned after, unsigned need)
-{
-    (void)before, (void)after, (void)need;
-}
+static inline void sherd_hook_acks(bool first, bool complete) { (void)first, (void)complete; }
 
 static inline void sherd_hook_flushed(uint64_t now_us) { (void)now_us; }
 
