@@ -90,7 +90,6 @@ static void lose(struct faults *f, struct fault *x)
 {
     x->loses = true;
     f->losing = true;
-    f->lost_us = test_now_us();
     f->back_us = 0;
 }
 
