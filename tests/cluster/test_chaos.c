@@ -62,8 +62,8 @@ static void parse(int argc, char **argv)
         if (*value == '\0' || (end != NULL && *end != '\0')) usage(2);
     }
     if (chaos.nodes == 0) chaos.nodes = chaos.k + chaos.m;
-    /* One shard on each node is checked at the end. */
-    if (chaos.nodes != chaos.k + chaos.m || chaos.nodes < 3 || minutes <= 0 ||
+    /* One shard on each node is checked at the end; and a node is lost again and again. */
+    if (chaos.nodes != chaos.k + chaos.m || chaos.nodes < 3 || chaos.m < 1 || minutes <= 0 ||
         chaos.nodes + CHAOS_WORKERS > NET_HOSTS_MAX)
         usage(2);
 }
