@@ -71,12 +71,17 @@ static void parse(int argc, char **argv)
 /* Where a run that failed leaves its folder, before the watchman removes it. */
 static void keep_folder(void)
 {
-    char place[PROCESS_ROOT_SIZE + 32];
+    char place[PROCESS_ROOT_SIZE + 64];
+    const char *root = process_root();
 
     if (passed) return;
-    snprintf(place, sizeof(place), "/tmp/sherd-chaos-%llu-%ld", (unsigned long long)chaos.seed,
-             (long)getpid());
-    if (rename(process_root(), place) == 0) printf("logs and history: %s\n", place);
+    /* Beside it: a rename does not get to another file system. */
+    snprintf(place, sizeof(place), "%.*s/sherd-chaos-%llu-%ld", (int)(strrchr(root, '/') - root),
+             root, (unsigned long long)chaos.seed, (long)getpid());
+    if (rename(root, place) == 0)
+        printf("logs and history: %s\n", place);
+    else
+        printf("logs and history are lost: %s: %s\n", place, strerror(errno));
     printf("again: tests/chaos --minutes %g --seed %llu --code %u+%u\n", minutes,
            (unsigned long long)chaos.seed, chaos.k, chaos.m);
     fflush(stdout);
