@@ -201,7 +201,7 @@ static void judge(uint64_t from_us, uint64_t to_us)
     faults_say(&faults);
     history_say(&h, from_us, to_us);
     history_free(&h);
-    pid = process_start("check", argv);
+    pid = process_start("check", argv, NULL);
     code = process_wait(pid, CHECK_MS);
     if (code != 0) test_fail("check_history ended with %d: see check.out in the folder", code);
     test_say("linearizable (checked in %.1f s)", (double)(test_now_us() - began_us) / 1e6);
