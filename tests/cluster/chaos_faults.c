@@ -27,6 +27,12 @@ static const unsigned weights[] = {
 #undef X
 };
 
+#ifdef SHERD_TEST_HOOKS
+static const bool has_hooks = true;
+#else
+static const bool has_hooks = false;
+#endif
+
 struct dice {
     uint64_t state;
 };
@@ -315,12 +321,6 @@ static bool begin_client_kill(struct faults *f, struct fault *x, struct dice *d,
     return true;
 }
 
-#ifdef SHERD_TEST_HOOKS
-static const bool has_hooks = true;
-#else
-static const bool has_hooks = false;
-#endif
-
 /* In its place comes one that ends at a step. */
 static bool begin_client_step(struct faults *f, struct fault *x, struct dice *d, uint32_t *ms)
 {
@@ -446,10 +446,19 @@ static bool is_over(const struct faults *f, const struct fault *x)
 
 /* ---- The turn ---- */
 
-static enum fault_kind pick_kind(struct dice *d)
+/* Whether a kind is still to come that can. */
+static bool is_missing(const struct faults *f, unsigned kind)
 {
-    unsigned sum = 0, at;
+    return f->counts[kind] == 0 && (kind != FAULT_CLIENT_STEP || has_hooks);
+}
 
+static enum fault_kind pick_kind(const struct faults *f, struct dice *d)
+{
+    unsigned first = roll(d, 2 * FAULT_KINDS), sum = 0, at;
+
+    /* Every other time one that has not come yet, if there is any. */
+    for (unsigned i = first; first < FAULT_KINDS && i < first + FAULT_KINDS; i++)
+        if (is_missing(f, i % FAULT_KINDS)) return (enum fault_kind)(i % FAULT_KINDS);
     for (unsigned i = 0; i < FAULT_KINDS; i++)
         sum += weights[i];
     at = roll(d, sum);
@@ -493,7 +502,7 @@ static bool is_calm(const struct faults *f)
 /* A wipe that is due comes once it is calm. */
 static enum fault_kind choose_kind(struct faults *f, struct dice *d)
 {
-    enum fault_kind kind = pick_kind(d);
+    enum fault_kind kind = pick_kind(f, d);
 
     if (f->wipe_until_us > test_now_us() && is_calm(f)) {
         f->wipe_until_us = 0;
@@ -580,4 +589,10 @@ void faults_say(const struct faults *f)
         test_say("rebuilt %u times; all whole after %.1f s (median), %.1f s at most",
                  f->recovery_count, (double)sorted[f->recovery_count / 2] / 1000,
                  (double)sorted[f->recovery_count - 1] / 1000);
+}
+
+void faults_expect_all(const struct faults *f)
+{
+    for (unsigned i = 0; i < FAULT_KINDS; i++)
+        if (is_missing(f, i)) test_fail("this has never happened: %s", texts[i]);
 }

@@ -9,7 +9,8 @@
  * state. Anything else (stops, cuts, delays, clocks, deaths of clients) may come at any time,
  * several at once.
  *
- * Step i draws from (seed, i) alone; a step that is not allowed at that moment is left out, so two
+ * Step i draws from (seed, i) alone, and every other one prefers a kind that has not come yet, so
+ * that two minutes see all; a step that is not allowed at that moment is left out, so two
  * runs of one seed try the same steps, but need not carry out the same ones. */
 #ifndef SHERD_TESTS_CLUSTER_CHAOS_FAULTS_H
 #define SHERD_TESTS_CLUSTER_CHAOS_FAULTS_H
@@ -76,6 +77,7 @@ void faults_turn(struct faults *f);
 /* Ends all, mends everything, starts whoever is dead. */
 void faults_heal(struct faults *f);
 
-void faults_say(const struct faults *f); /* counts and recovery times */
+void faults_say(const struct faults *f);        /* counts and recovery times */
+void faults_expect_all(const struct faults *f); /* each kind at least once, or the test fails */
 
 #endif

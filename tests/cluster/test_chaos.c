@@ -24,6 +24,8 @@ enum {
     TURN_MS = 5,
     READ_MS = 10000,
     CHECK_MS = 1800000,
+    FULL_MINUTES = 2, /* from here on, its figures must be within bounds */
+    GAP_MAX_S = 45,   /* without a success: a pause for a loss of m, the loss, what comes on top */
     LONG_MINUTES = 5, /* longer runs have slower clients: the whole history is kept */
 };
 
@@ -191,7 +193,7 @@ static void judge(uint64_t from_us, uint64_t to_us)
     char path[PROCESS_ROOT_SIZE + 32];
     const char *argv[] = {CHECK_HISTORY, path, NULL};
     struct chaos_history h;
-    uint64_t began_us = test_now_us();
+    uint64_t began_us = test_now_us(), gap_us;
     pid_t pid;
     int code;
 
@@ -199,12 +201,16 @@ static void judge(uint64_t from_us, uint64_t to_us)
     history_load(&h);
     history_write(&h, path);
     faults_say(&faults);
-    history_say(&h, from_us, to_us);
+    gap_us = history_say(&h, from_us, to_us);
     history_free(&h);
     pid = process_start("check", argv, NULL);
     code = process_wait(pid, CHECK_MS);
     if (code != 0) test_fail("check_history ended with %d: see check.out in the folder", code);
     test_say("linearizable (checked in %.1f s)", (double)(test_now_us() - began_us) / 1e6);
+    if (minutes < FULL_MINUTES) return;
+    faults_expect_all(&faults);
+    if (gap_us > GAP_MAX_S * 1000000ull)
+        test_fail("more than %d s without a success", (int)GAP_MAX_S);
 }
 
 int main(int argc, char **argv)
