@@ -13,6 +13,7 @@ enum {
     WIPE_WAIT_US = 20 * SECOND_US,
     SILENCE_MIN_MS = 50,
     PAUSE_MAX_US = 15 * SECOND_US,
+    NOTICE_MS = 1000, /* a write that does not know of a loss yet is under way (PROTOCOL 9.2) */
 };
 
 static const char *const texts[] = {
@@ -176,6 +177,7 @@ static bool begin_wipe(struct faults *f, struct fault *x, struct dice *d, uint32
     chaos_say(c, "kill nodes %s, to be started again, empty, after %u ms", show(set), *ms);
     for (unsigned i = 0; i < c->nodes; i++)
         if (set & bit(i)) chaos_kill(c, i);
+    test_pause_ms(NOTICE_MS);
     c->control->pause = false;
     return true;
 }
@@ -446,7 +448,6 @@ static bool is_over(const struct faults *f, const struct fault *x)
 
 /* ---- The turn ---- */
 
-/* Whether a kind is still to come that can. */
 static bool is_missing(const struct faults *f, unsigned kind)
 {
     return f->counts[kind] == 0 && (kind != FAULT_CLIENT_STEP || has_hooks);
