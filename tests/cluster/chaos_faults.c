@@ -16,14 +16,11 @@ enum {
     NOTICE_MS = 1000, /* a write that does not know of a loss yet is under way (PROTOCOL 9.2) */
 };
 
-static const char *const texts[] = {
-#define X(name, text, weight) text,
-    FAULTS_MAP(X)
-#undef X
-};
-
-static const unsigned weights[] = {
-#define X(name, text, weight) weight,
+static const struct {
+    const char *text;
+    unsigned weight;
+} kinds[] = {
+#define X(name, text, weight) {text, weight},
     FAULTS_MAP(X)
 #undef X
 };
@@ -435,6 +432,10 @@ static void end(struct faults *f, struct fault *x)
     case FAULT_CLOCK:
     case FAULT_KINDS: break;
     }
+    /* On a busy machine it ends late: the keeper may have given away slots by now. */
+    if (x->silences && !x->loses && f->episode_us != 0 &&
+        f->episode_us + c->vacate_after_ms * 750ull < test_now_us())
+        lose(f, x);
     if (x->silences && f->silent_us < test_now_us()) f->silent_us = test_now_us();
     if (x->loses) f->back_us = test_now_us();
 }
@@ -461,11 +462,11 @@ static enum fault_kind pick_kind(const struct faults *f, struct dice *d)
     for (unsigned i = first; first < FAULT_KINDS && i < first + FAULT_KINDS; i++)
         if (is_missing(f, i % FAULT_KINDS)) return (enum fault_kind)(i % FAULT_KINDS);
     for (unsigned i = 0; i < FAULT_KINDS; i++)
-        sum += weights[i];
+        sum += kinds[i].weight;
     at = roll(d, sum);
     for (unsigned i = 0; i < FAULT_KINDS; i++) {
-        if (at < weights[i]) return (enum fault_kind)i;
-        at -= weights[i];
+        if (at < kinds[i].weight) return (enum fault_kind)i;
+        at -= kinds[i].weight;
     }
     abort();
 }
@@ -582,7 +583,7 @@ void faults_say(const struct faults *f)
 
     for (unsigned i = 0; i < FAULT_KINDS; i++)
         if (f->counts[i] > 0)
-            test_say("fault: %-33s %llu times", texts[i], (unsigned long long)f->counts[i]);
+            test_say("fault: %-33s %llu times", kinds[i].text, (unsigned long long)f->counts[i]);
     for (unsigned i = 0; i < f->recovery_count; i++)
         sorted[i] = f->recoveries_ms[i];
     qsort(sorted, f->recovery_count, sizeof(sorted[0]), compare);
@@ -595,5 +596,5 @@ void faults_say(const struct faults *f)
 void faults_expect_all(const struct faults *f)
 {
     for (unsigned i = 0; i < FAULT_KINDS; i++)
-        if (is_missing(f, i)) test_fail("this has never happened: %s", texts[i]);
+        if (is_missing(f, i)) test_fail("this has never happened: %s", kinds[i].text);
 }
