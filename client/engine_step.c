@@ -358,12 +358,13 @@ static void note_latency(struct sherd_engine *e, uint64_t latency_us)
     e->latency_count = 0;
 }
 
-/* How many voters have ACKed an own attempt. */
-static unsigned acks_of(const struct sherd_operation *op)
+/* What a step has brought an own attempt, though it may have ended the phase, too. */
+static void note_acks(const struct sherd_writer *before, const struct sherd_writer *after)
 {
-    const struct sherd_writer *w = &op->writer;
+    bool first = (before->acked & before->voters) == 0 && (after->acked & after->voters) != 0;
+    bool complete = !sherd_writer_is_complete(before) && sherd_writer_is_complete(after);
 
-    return op->phase == SHERD_PHASE_WRITING ? sherd_slots_count(w->acked & w->voters) : 0;
+    sherd_hook_acks(first, complete);
 }
 
 static void bind(struct sherd_engine *e, struct sherd_run *run)
@@ -376,6 +377,8 @@ static void bind(struct sherd_engine *e, struct sherd_run *run)
 void sherd_run_step(struct sherd_engine *e, struct sherd_run *run, const struct sherd_event *event)
 {
     bool was_reading = run->op.phase == SHERD_PHASE_READING;
+    bool was_writing = run->op.phase == SHERD_PHASE_WRITING;
+    struct sherd_writer writer = run->op.writer;
     struct sherd_env env = {
         .map = e->map->map,
         .clock = &e->clock,
@@ -388,10 +391,9 @@ void sherd_run_step(struct sherd_engine *e, struct sherd_run *run, const struct 
         .straggler_us = e->straggler_us,
     };
     struct sherd_effects effects;
-    unsigned acks = acks_of(&run->op);
 
     sherd_operation_step(&run->op, &env, event, &effects);
-    sherd_hook_acks(acks, acks_of(&run->op), run->op.writer.quorum.q);
+    if (was_writing) note_acks(&writer, &run->op.writer);
     bind(e, run);
     if (was_reading && run->op.phase != SHERD_PHASE_READING &&
         run->op.reader.verdict == SHERD_READER_COMPLETE)

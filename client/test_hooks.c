@@ -92,10 +92,10 @@ uint32_t sherd_hook_send(uint8_t message, uint32_t slots)
     return half;
 }
 
-void sherd_hook_acks(unsigned before, unsigned after, unsigned need)
+void sherd_hook_acks(bool first, bool complete)
 {
-    if (before == 0 && after > 0 && is_due(FIRST_ACK)) die();
-    if (before < need && after >= need && is_due(QUORUM)) die();
+    if (first && is_due(FIRST_ACK)) die();
+    if (complete && is_due(QUORUM)) die();
 }
 
 void sherd_hook_flushed(uint64_t now_us)

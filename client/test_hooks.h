@@ -1,17 +1,23 @@
+// clang-format off
 /* test_hooks.h - where a test may end this process, and how it may shift its clock.
  *
  * Compiled only with the CMake option SHERD_TEST_HOOKS (preset dev); otherwise all of this is
  * nothing, and no build for users has a symbol of it (tests/tidy/hooks.sh).
  *
  *   SHERD_DIE_AT=STEP[:N]   SIGKILL the N-th time (1) that an operation of this process comes to:
- *     prepare_sent   the PREPAREs have left       before_commit  complete, no COMMIT has left
- *     first_ack      one node has ACKed           commit_half    COMMITs have left to half the
- * nodes quorum         enough nodes have ACKed      abort_sent     the ABORTs have left
+ *     prepare_sent            the PREPAREs have left
+ *     first_ack               one node has ACKed
+ *     quorum                  as many nodes as it needs have ACKed
+ *     before_commit           complete, no COMMIT has left
+ *     commit_half             COMMITs have left to half the nodes
+ *     abort_sent              the ABORTs have left
  *   SHERD_CLOCK_FILE=FILE   an int64 of milliseconds, mapped and added to the wall clock: whoever
  *                           writes to the file makes the clock jump */
+// clang-format on
 #ifndef SHERD_CLIENT_TEST_HOOKS_H
 #define SHERD_CLIENT_TEST_HOOKS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "coord/message.h"
@@ -21,8 +27,8 @@
 /* Passes a SEND; returns the slots that it may go to. */
 uint32_t sherd_hook_send(uint8_t message, uint32_t slots);
 
-/* The ACKs of a write were `before` and are `after`; `need` make it complete. */
-void sherd_hook_acks(unsigned before, unsigned after, unsigned need);
+/* A write has its first ACK; it has all that it needs to be complete. Either, both or none. */
+void sherd_hook_acks(bool first, bool complete);
 
 /* After every flush. */
 void sherd_hook_flushed(uint64_t now_us);
@@ -37,10 +43,7 @@ static inline uint32_t sherd_hook_send(uint8_t message, uint32_t slots)
     return slots;
 }
 
-static inline void sherd_hook_acks(unsigned before, unsigned after, unsigned need)
-{
-    (void)before, (void)after, (void)need;
-}
+static inline void sherd_hook_acks(bool first, bool complete) { (void)first, (void)complete; }
 
 static inline void sherd_hook_flushed(uint64_t now_us) { (void)now_us; }
 

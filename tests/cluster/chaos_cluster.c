@@ -107,18 +107,21 @@ static const char *name_of(const struct chaos *c, unsigned host, char out[48])
     return out;
 }
 
-static void start(struct chaos *c, unsigned host, const char *const *argv)
+/* die_at: NULL, or where it is to die. */
+static void start(struct chaos *c, unsigned host, const char *const *argv, const char *die_at)
 {
-    char name[48], clock[PATH_SIZE];
+    char name[48], path[PATH_SIZE], clock[PATH_SIZE + 32], step[64];
+    const char *more[] = {clock, die_at != NULL ? step : NULL, NULL};
     struct chaos_process *p = &c->processes[host];
 
     TEST_CHECK(p->pid == 0);
-    path_of("clock-", host, clock);
-    setenv("SHERD_CLOCK_FILE", clock, 1);
+    path_of("clock-", host, path);
+    snprintf(clock, sizeof(clock), "SHERD_CLOCK_FILE=%s", path);
+    if (die_at != NULL) snprintf(step, sizeof(step), "SHERD_DIE_AT=%s", die_at);
     p->starts++;
     p->stopped = false;
-    p->pid = net_start(&c->net, host, name_of(c, host, name), argv);
-    unsetenv("SHERD_CLOCK_FILE");
+    p->dies_by_itself = die_at != NULL;
+    p->pid = net_start(&c->net, host, name_of(c, host, name), argv, more);
 }
 
 void chaos_start_node(struct chaos *c, unsigned node)
@@ -134,7 +137,7 @@ void chaos_start_node(struct chaos *c, unsigned node)
         argv[6] = keeper;
         if (c->processes[0].starts == 0) argv[7] = "--init";
     }
-    start(c, node, argv);
+    start(c, node, argv, NULL);
 }
 
 void chaos_start_worker(struct chaos *c, unsigned worker, const char *die_at)
@@ -153,10 +156,7 @@ void chaos_start_worker(struct chaos *c, unsigned worker, const char *die_at)
     snprintf(process, sizeof(process), "%u", c->next_process);
     snprintf(seed, sizeof(seed), "%llu", (unsigned long long)(c->seed + c->next_process));
     c->control->busy[h] = 0;
-    if (die_at != NULL) setenv("SHERD_DIE_AT", die_at, 1);
-    c->processes[h].dies_by_itself = die_at != NULL;
-    start(c, h, argv);
-    unsetenv("SHERD_DIE_AT");
+    start(c, h, argv, die_at);
 }
 
 void chaos_kill(struct chaos *c, unsigned host)

@@ -1,14 +1,16 @@
 /* chaos_faults.h - the nemesis: what happens to servers, clients and links, all drawn from the
  * seed.
  *
- * It stays within what is promised to survive (README): state is lost by one node while at most
- * one other is weak (none if m is 1), or by m at once when every value is on all nodes (clients are
- * made to pause until it is so), and never again before all that was lost is rebuilt. (m: or q
+ * It stays within what is promised to survive (tests/README.md): state is lost by one node while at
+ * most one other is weak (none if m is 1), or by m at once when every value is on all nodes
+ * (clients are made to pause until it is so), and never again before all that was lost is rebuilt.
+ * (m: or q
  * - 1.) A node that is out for so long that its slots may go to others counts as one that lost its
  * state. Anything else (stops, cuts, delays, clocks, deaths of clients) may come at any time,
  * several at once.
  *
- * Step i draws from (seed, i) alone; a step that is not allowed at that moment is left out, so two
+ * Step i draws from (seed, i) alone, and every other one prefers a kind that has not come yet, so
+ * that two minutes see all; a step that is not allowed at that moment is left out, so two
  * runs of one seed try the same steps, but need not carry out the same ones. */
 #ifndef SHERD_TESTS_CLUSTER_CHAOS_FAULTS_H
 #define SHERD_TESTS_CLUSTER_CHAOS_FAULTS_H
@@ -56,10 +58,9 @@ struct faults {
     struct fault list[FAULTS_AT_ONCE];
     uint64_t next_us;
     uint32_t step;
-    int64_t clock_low_ms;   /* all offsets are in low .. low + FAULT_CLOCK_WIDTH_MS */
-    uint64_t lost_us;       /* when state was last lost */
+    int64_t clock_low_ms;   /* all offsets are in low .. low + CLOCK_WIDTH_MS */
+    bool losing;            /* state was lost, and is not all rebuilt */
     uint64_t back_us;       /* when the last of those nodes was there again; 0: not yet */
-    bool losing;            /* and it is not all rebuilt */
     uint64_t episode_us;    /* since when the keeper may not have heard some node; 0: it has */
     uint64_t silent_us;     /* when the last fault of the episode ends, or ended */
     uint64_t wipe_until_us; /* m servers are to be killed, as soon as it is calm */
@@ -76,6 +77,7 @@ void faults_turn(struct faults *f);
 /* Ends all, mends everything, starts whoever is dead. */
 void faults_heal(struct faults *f);
 
-void faults_say(const struct faults *f); /* counts and recovery times */
+void faults_say(const struct faults *f);        /* counts and recovery times */
+void faults_expect_all(const struct faults *f); /* each kind at least once, or the test fails */
 
 #endif

@@ -169,9 +169,20 @@ static bool is_excused(const char *what)
     return false;
 }
 
+static const char *const functions[] = {"get", "set", "cas", "del", "incr"};
+
+static void expect_successes(const struct tallies *successes)
+{
+    for (size_t i = 0; i < LEN(functions); i++) {
+        unsigned j = 0;
+        while (j < successes->count && strcmp(successes->list[j].function, functions[i]) != 0)
+            j++;
+        if (j == successes->count) test_fail("no %s has succeeded", functions[i]);
+    }
+}
+
 static void print_tallies(const struct tallies *t)
 {
-    static const char *const functions[] = {"get", "set", "cas", "del", "incr"};
     char text[300];
 
     for (size_t i = 0; i < LEN(functions); i++) {
@@ -184,9 +195,9 @@ static void print_tallies(const struct tallies *t)
     }
 }
 
-void history_say(const struct chaos_history *h, uint64_t from_us, uint64_t to_us)
+uint64_t history_say(const struct chaos_history *h, uint64_t from_us, uint64_t to_us)
 {
-    struct tallies t = {0};
+    struct tallies t = {0}, successes = {0};
     uint64_t last_ns = from_us * 1000, longest_ns = 0, invoked = 0, ended = 0;
 
     for (size_t i = 0; i < h->count; i++) {
@@ -202,11 +213,15 @@ void history_say(const struct chaos_history *h, uint64_t from_us, uint64_t to_us
         if (l->type != 'o' || l->time_ns < from_us * 1000 || l->time_ns > to_us * 1000) continue;
         if (l->time_ns - last_ns > longest_ns) longest_ns = l->time_ns - last_ns;
         last_ns = l->time_ns;
+        count_one(&successes, function, "ok");
     }
+    if (to_us * 1000 - last_ns > longest_ns) longest_ns = to_us * 1000 - last_ns;
     test_say("%" PRIu64 " operations, %" PRIu64 " of them cut short by the death of their client",
              invoked, invoked - ended);
     print_tallies(&t);
     test_say("longest time without a successful operation: %.2f s", (double)longest_ns / 1e9);
+    expect_successes(&successes);
+    return longest_ns / 1000;
 }
 
 /* ---- As one file ---- */

@@ -27,9 +27,10 @@ void history_free(struct chaos_history *h);
 void history_keys(const struct chaos_history *h, void (*each)(void *context, const char *key),
                   void *context);
 
-/* Outcomes by operation, and the longest time without a success in [from_us, to_us]. Fails on an
- * outcome that nothing that happened here can excuse: LOST, CLOCK, ... */
-void history_say(const struct chaos_history *h, uint64_t from_us, uint64_t to_us);
+/* Prints outcomes by operation, and the longest time without a success in [from_us, to_us]; returns
+ * that, in us. Fails on an outcome that nothing that happened here can excuse (LOST, CLOCK, ...),
+ * and when an operation has never succeeded. */
+uint64_t history_say(const struct chaos_history *h, uint64_t from_us, uint64_t to_us);
 
 /* Writes it as one file; who died or does not know ends with info. */
 void history_write(const struct chaos_history *h, const char *path);

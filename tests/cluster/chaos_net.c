@@ -28,12 +28,13 @@ static void enter(int namespace)
 void net_enter(const struct net *n, unsigned host) { enter(n->inner[host]); }
 void net_leave(const struct net *n) { enter(n->outer); }
 
-pid_t net_start(const struct net *n, unsigned host, const char *name, const char *const *argv)
+pid_t net_start(const struct net *n, unsigned host, const char *name, const char *const *argv,
+                const char *const *more)
 {
     pid_t pid;
 
     net_enter(n, host);
-    pid = process_start(name, argv);
+    pid = process_start(name, argv, more);
     net_leave(n);
     return pid;
 }

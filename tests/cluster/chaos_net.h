@@ -43,7 +43,8 @@ void net_enter(const struct net *n, unsigned host);
 void net_leave(const struct net *n);
 
 /* As process_start(), in the namespace of a host. */
-pid_t net_start(const struct net *n, unsigned host, const char *name, const char *const *argv);
+pid_t net_start(const struct net *n, unsigned host, const char *name, const char *const *argv,
+                const char *const *more);
 
 /* Counted: what is cut twice must be mended twice. net_apply() makes it so. */
 void net_cut(struct net *n, uint32_t from, uint32_t to); /* every pair of these sets of hosts */

@@ -232,7 +232,7 @@ pid_t cluster_start_begin(const struct cluster *c, unsigned node)
     snprintf(number, sizeof(number), "%u", node);
     snprintf(name, sizeof(name), "start-%u", node);
     make_argv(c, words, argv);
-    return process_start(name, argv);
+    return process_start(name, argv, NULL);
 }
 
 void cluster_start_wait(struct cluster *c, unsigned node, pid_t starter)

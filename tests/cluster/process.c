@@ -14,7 +14,13 @@
 
 #include "tests/cluster/report.h"
 
-enum { ENDED_MAX = 256, RUN_MS = 60000, LOG_TAIL = 2000, LINE_MAX_SIZE = 1024 };
+enum {
+    ENDED_MAX = 256,
+    ENVIRONMENT_MAX = 1024,
+    RUN_MS = 60000,
+    LOG_TAIL = 2000,
+    LINE_MAX_SIZE = 1024
+};
 
 static char root[PROCESS_ROOT_SIZE];
 static int watch_pipe = -1; /* the watchman reads the other end, and never gets a byte */
@@ -131,7 +137,24 @@ static void redirect(const char *name, const char *suffix, int fd)
     close(file);
 }
 
-pid_t process_start(const char *name, const char *const *argv)
+/* In the child: nothing here takes a lock, which another thread may have held when we forked. */
+static void __attribute__((noreturn)) execute(const char *const *argv, const char *const *more)
+{
+    const char *all[ENVIRONMENT_MAX + 1] = {NULL};
+    size_t count = 0;
+
+    for (; more != NULL && *more != NULL && count < ENVIRONMENT_MAX; more++)
+        all[count++] = *more;
+    for (char **at = environ; *at != NULL && count < ENVIRONMENT_MAX; at++)
+        all[count++] = *at;
+    errno = E2BIG;
+    if (count < ENVIRONMENT_MAX)
+        execve(argv[0], (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)all);
+    dprintf(2, "%s: %s\n", argv[0], strerror(errno));
+    _exit(127);
+}
+
+pid_t process_start(const char *name, const char *const *argv, const char *const *more)
 {
     pid_t pid = fork();
 
@@ -143,9 +166,7 @@ pid_t process_start(const char *name, const char *const *argv)
     redirect(name, "out", 1);
     redirect(name, "err", 2);
     signal(SIGPIPE, SIG_DFL);
-    execv(argv[0], (char *const *)(uintptr_t)argv);
-    dprintf(2, "%s: %s\n", argv[0], strerror(errno));
-    _exit(127);
+    execute(argv, more);
 }
 
 /* Notes who has ended: children, and servers that were adopted. */
@@ -217,7 +238,7 @@ static void read_text(const char *name, const char *suffix, char out[PROCESS_TEX
 
 void process_run(const char *const *argv, struct process_result *out)
 {
-    pid_t pid = process_start("run", argv);
+    pid_t pid = process_start("run", argv, NULL);
 
     out->code = process_wait(pid, RUN_MS * test_patience());
     read_text("run", "out", out->out);

@@ -26,8 +26,9 @@ void process_watch(void);
 const char *process_root(void);
 
 /* Starts argv[0] (a path) without waiting; stdout and stderr go to the files `NAME.out`, `NAME.err`
- * in the folder, stdin is empty. */
-pid_t process_start(const char *name, const char *const *argv);
+ * in the folder, stdin is empty. `more`: lines NAME=value, with a NULL at the end, that it finds in
+ * its environment beside what is in ours; or NULL. */
+pid_t process_start(const char *name, const char *const *argv, const char *const *more);
 
 /* Its exit code or minus its signal; PROCESS_LOST: still running after timeout_ms, or never ours.
  * Told once. */

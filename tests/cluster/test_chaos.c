@@ -24,6 +24,8 @@ enum {
     TURN_MS = 5,
     READ_MS = 10000,
     CHECK_MS = 1800000,
+    FULL_MINUTES = 2, /* from here on, its figures must be within bounds */
+    GAP_MAX_S = 45,   /* without a success: a pause for a loss of m, the loss, what comes on top */
     LONG_MINUTES = 5, /* longer runs have slower clients: the whole history is kept */
 };
 
@@ -62,8 +64,8 @@ static void parse(int argc, char **argv)
         if (*value == '\0' || (end != NULL && *end != '\0')) usage(2);
     }
     if (chaos.nodes == 0) chaos.nodes = chaos.k + chaos.m;
-    /* One shard on each node is checked at the end. */
-    if (chaos.nodes != chaos.k + chaos.m || chaos.nodes < 3 || minutes <= 0 ||
+    /* One shard on each node is checked at the end; and a node is lost again and again. */
+    if (chaos.nodes != chaos.k + chaos.m || chaos.nodes < 3 || chaos.m < 1 || minutes <= 0 ||
         chaos.nodes + CHAOS_WORKERS > NET_HOSTS_MAX)
         usage(2);
 }
@@ -71,12 +73,17 @@ static void parse(int argc, char **argv)
 /* Where a run that failed leaves its folder, before the watchman removes it. */
 static void keep_folder(void)
 {
-    char place[PROCESS_ROOT_SIZE + 32];
+    char place[PROCESS_ROOT_SIZE + 64];
+    const char *root = process_root();
 
     if (passed) return;
-    snprintf(place, sizeof(place), "/tmp/sherd-chaos-%llu-%ld", (unsigned long long)chaos.seed,
-             (long)getpid());
-    if (rename(process_root(), place) == 0) printf("logs and history: %s\n", place);
+    /* Beside it: a rename does not get to another file system. */
+    snprintf(place, sizeof(place), "%.*s/sherd-chaos-%llu-%ld", (int)(strrchr(root, '/') - root),
+             root, (unsigned long long)chaos.seed, (long)getpid());
+    if (rename(root, place) == 0)
+        printf("logs and history: %s\n", place);
+    else
+        printf("logs and history are lost: %s: %s\n", place, strerror(errno));
     printf("again: tests/chaos --minutes %g --seed %llu --code %u+%u\n", minutes,
            (unsigned long long)chaos.seed, chaos.k, chaos.m);
     fflush(stdout);
@@ -186,7 +193,7 @@ static void judge(uint64_t from_us, uint64_t to_us)
     char path[PROCESS_ROOT_SIZE + 32];
     const char *argv[] = {CHECK_HISTORY, path, NULL};
     struct chaos_history h;
-    uint64_t began_us = test_now_us();
+    uint64_t began_us = test_now_us(), gap_us;
     pid_t pid;
     int code;
 
@@ -194,12 +201,16 @@ static void judge(uint64_t from_us, uint64_t to_us)
     history_load(&h);
     history_write(&h, path);
     faults_say(&faults);
-    history_say(&h, from_us, to_us);
+    gap_us = history_say(&h, from_us, to_us);
     history_free(&h);
-    pid = process_start("check", argv);
+    pid = process_start("check", argv, NULL);
     code = process_wait(pid, CHECK_MS);
     if (code != 0) test_fail("check_history ended with %d: see check.out in the folder", code);
     test_say("linearizable (checked in %.1f s)", (double)(test_now_us() - began_us) / 1e6);
+    if (minutes < FULL_MINUTES) return;
+    faults_expect_all(&faults);
+    if (gap_us > GAP_MAX_S * 1000000ull)
+        test_fail("more than %d s without a success", (int)GAP_MAX_S);
 }
 
 int main(int argc, char **argv)

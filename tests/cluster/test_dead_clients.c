@@ -192,7 +192,7 @@ static pid_t start_worker(const char *name, const char *what, unsigned index, ui
     TEST_CHECK(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0);
     snprintf(index_text, sizeof(index_text), "%u", index);
     snprintf(seed_text, sizeof(seed_text), "%llu", (unsigned long long)seed);
-    return process_start(name, argv);
+    return process_start(name, argv, NULL);
 }
 
 static int work(char **argv)
