@@ -28,10 +28,9 @@ static bool is_reachable(const struct sim_client *cl, uint16_t node)
 /* As client/engine_step.c: who lost its state since the epoch began has no vote in it. */
 static bool is_same_life(const struct sim_client *cl, const struct sherd_partition *p, uint8_t slot)
 {
-    const struct sherd_node *node = &cl->map->map->nodes[p->node[slot]];
+    uint16_t node = p->node[slot];
 
-    return p->incarnation[slot] >= node->since &&
-           (node->incarnation == 0 || cl->incarnation[p->node[slot]] == node->incarnation);
+    return sherd_map_is_same_life(cl->map->map, node, p->incarnation[slot], cl->incarnation[node]);
 }
 
 static uint32_t reachable_slots(const struct sim_client *cl, const struct sherd_partition *p)

@@ -189,11 +189,10 @@ static void note_lost(struct sim_node *n, const struct sherd_request *r, int key
 }
 
 /* As a store that cannot take a change: nothing is kept, and nothing answered. */
-static bool has_no_memory(struct sim_node *n, const struct sherd_change *c)
+static bool has_no_memory(struct sim_node *n, const struct sherd_change *change)
 {
-    bool changes = c->put || c->dropped || c->committed || c->shown || c->bounds || c->forget;
-
-    if (!changes || !sim_bad_luck(n->cluster, n->cluster->weather.no_memory)) return false;
+    if (!sherd_change_is_any(change) || !sim_bad_luck(n->cluster, n->cluster->weather.no_memory))
+        return false;
     n->cluster->counts->no_memory++;
     return true;
 }
