@@ -69,18 +69,8 @@ configure() {
     }
 }
 
-# The target that makes the test of a command: `tests/test_NAME ...` or `ctest -R '^label.name$'`.
-target_of() {
-    case $1 in
-    tests/*) basename "${1%% *}" ;;
-    ctest*)
-        name=$(printf '%s\n' "$1" | sed -n "s/.*-R '\{0,1\}^\{0,1\}\([a-z_]*\)\\\\\{0,1\}\.\([a-z_]*\).*/\1 \2/p")
-        file=$src/tests/${name% *}/test_${name#* }.c
-        if [ -n "$name" ] && [ -f "$file" ]; then echo "test_${name/ /_}"; else echo all; fi
-        ;;
-    *) echo all ;;
-    esac
-}
+# The target that makes the test of a command, which is `tests/test_NAME ...`.
+target_of() { basename "${1%% *}"; }
 
 # build LOGFILE COMMAND...: makes what the commands need.
 build() {
@@ -100,7 +90,8 @@ run() {
     return $code
 }
 
-# Whether exit code $1 and $work/out say that a test failed, and not that it could not run.
+# Whether exit code $1 of command $2 and $work/out say that a test failed, and not that it could not
+# run.
 is_failure() {
     case $1 in
     0 | 77 | 124 | 125 | 126 | 127 | 137) return 1 ;; # passed, skipped, too slow, no such command
@@ -120,8 +111,6 @@ place_of() {
         echo "after $schedules schedules"
     elif [ -n "$test" ]; then
         echo "in \"$test\""
-    elif grep -q '(Failed)' "$work/out"; then
-        sed -n 's/^.*- \([a-z_.]*\) (Failed).*/in \1/p' "$work/out" | head -n 1
     else
         echo "stopped by an assertion"
     fi
