@@ -177,12 +177,12 @@ plant() { # NAME
     mapfile -t commands < <(header "$1" 'found by')
     if [ ${#commands[@]} -eq 0 ]; then
         fail "$1" "has no line \`# found by:\`"
-    elif ! patch -p1 -d "$src" --dry-run --batch --forward <"$patch" >>"$log/$1" 2>&1; then
+    elif ! patch -p1 --fuzz=0 -d "$src" --dry-run --batch --forward <"$patch" >>"$log/$1" 2>&1; then
         fail "$1" "does not apply"
     else
-        patch -p1 -d "$src" --batch --forward --no-backup-if-mismatch <"$patch" >>"$log/$1" 2>&1
+        patch -p1 --fuzz=0 -d "$src" --batch --forward --no-backup-if-mismatch <"$patch" >>"$log/$1" 2>&1
         try_commands "$1"
-        patch -p1 -d "$src" --batch --reverse --no-backup-if-mismatch <"$patch" >>"$log/$1" 2>&1 ||
+        patch -p1 --fuzz=0 -d "$src" --batch --reverse --no-backup-if-mismatch <"$patch" >>"$log/$1" 2>&1 ||
             die "cannot undo $1"
     fi
 }
