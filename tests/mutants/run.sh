@@ -205,11 +205,26 @@ expect_lines() { # FOLDER REGEX...: what a run on these mistakes must print; it 
     done
 }
 
+# A story in log file $1: shrunk, told up to the failure, and then what each node has.
+expect_story() {
+    story=$(sed -n '/^shrunk in .* The story:$/,$p' "$1")
+    if printf '%s\n' "$story" | grep -E '^ *[0-9]+\.[0-9]{3} ' | tail -n 1 | grep -q ' FAILED: ' &&
+        printf '%s\n' "$story" | grep -q '^key 0 node 0: '; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "self-test: no story in:"
+        tail -n 30 "$1"
+    fi
+}
+
 # Runs this script on mistakes of which it is known what must be said.
 self_test() {
     mkdir -p "$work" || exit 2
     expect_lines self-test '^NOT FOUND: harmless$' '^does not apply: elsewhere$' \
-        '^does not build: no_c$' '^found real by tests/test_unit_ballot, in "' '^1 passed, 3 failed$'
+        '^does not build: no_c$' '^found real by tests/test_unit_ballot, in "' \
+        '^found dead_unproved by tests/test_simulation .*, after ' '^2 passed, 3 failed$'
+    expect_story "$log/dead_unproved"
     expect_lines self-test/bad_tree '^FAILS: the good code (tests/test_unit_ballot && false)$' \
         '^0 passed, 1 failed$'
     finish
