@@ -65,6 +65,7 @@ static struct {
     pid_t pid;
     size_t job;
     uint64_t since_ms;
+    bool hung;
 } workers[WORKERS_MAX];
 static char root[32];
 static volatile sig_atomic_t stopped;
@@ -236,7 +237,7 @@ static void show_job(const struct job *job)
     }
 }
 
-static void end_life(size_t at, int status)
+static void end_life(size_t at, int status, bool hung)
 {
     struct job *job = &jobs[at];
     char dir[NODES_PATH_SIZE];
@@ -247,7 +248,7 @@ static void end_life(size_t at, int status)
         snprintf(job->story, sizeof(job->story),
                  WIFSIGNALED(status) ? "ended by signal %d%s" : "ended with code %d%s",
                  WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
-                 WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL ? ": it hung" : "");
+                 hung ? ": it hung" : "");
     }
     if (job->failed) {
         printf("FAILED ");
@@ -265,9 +266,10 @@ static void reap(unsigned count, bool wait)
         if (workers[i].pid == 0) continue;
         if (waitpid(workers[i].pid, &status, WNOHANG) == workers[i].pid) {
             workers[i].pid = 0;
-            end_life(workers[i].job, status);
+            end_life(workers[i].job, status, workers[i].hung);
         } else if (life_now_ms() - workers[i].since_ms > HANG_S * 1000) {
             kill(workers[i].pid, SIGKILL);
+            workers[i].hung = true;
         }
     }
     if (wait) usleep(5000);
@@ -292,6 +294,7 @@ static void run_jobs(unsigned count)
             if (workers[i].pid != 0) continue;
             workers[i].job = next_job++;
             workers[i].since_ms = life_now_ms();
+            workers[i].hung = false;
             workers[i].pid = begin_life(workers[i].job);
         }
         reap(count, true);
