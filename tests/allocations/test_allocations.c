@@ -11,6 +11,8 @@
  *   --replay PHASE SITE CALL      one life again, with its log, as printed: SITE in hex or `storm`,
  *                                 CALL with `+` for what follows too
  *
+ * A life mostly waits: six are lived at a time for each of JOBS (2 unless set).
+ *
  * Prints, by phase: sites and calls met, lives, what became of the operations; then each site of
  * the product that no phase has met. */
 #include <errno.h>
@@ -33,6 +35,7 @@
 enum {
     JOBS_MAX = 4096,
     WORKERS_MAX = 64,
+    WORKERS_PER_JOB = 6,
     STORM_MS = 300,
     REPAIR_MS = 2000, /* what is to be repaired is not looked at before a second */
     HANG_S = 120,
@@ -62,6 +65,7 @@ static struct {
     pid_t pid;
     size_t job;
     uint64_t since_ms;
+    bool hung;
 } workers[WORKERS_MAX];
 static char root[32];
 static volatile sig_atomic_t stopped;
@@ -72,9 +76,45 @@ static void on_signal(int number)
     stopped = 1;
 }
 
+static void dir_of(size_t job, char out[NODES_PATH_SIZE])
+{
+    snprintf(out, NODES_PATH_SIZE, "%s/%zu", root, job);
+}
+
+static void remove_dir(const char *dir)
+{
+    static const char *const names[] = {
+        "log", "main.conf", "nodes.conf", "keeper/map", "keeper/map.new", "keeper/lock", "keeper",
+        "0",   "1",         "2",          "k"};
+    char path[NODES_PATH_SIZE + 16];
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+        if (unlink(path) < 0) rmdir(path);
+    }
+    rmdir(dir);
+}
+
+/* Leaves nothing behind. */
+static void stop_lives(void)
+{
+    char dir[NODES_PATH_SIZE];
+
+    for (unsigned i = 0; i < WORKERS_MAX; i++) {
+        if (workers[i].pid == 0) continue;
+        kill(workers[i].pid, SIGKILL);
+        waitpid(workers[i].pid, NULL, 0);
+        dir_of(workers[i].job, dir);
+        remove_dir(dir);
+    }
+    rmdir(root);
+}
+
+/* Not for a life: it knows of others. */
 static void die(const char *what)
 {
     fprintf(stderr, "test_allocations: %s: %s\n", what, strerror(errno));
+    stop_lives();
     exit(1);
 }
 
@@ -102,7 +142,10 @@ static void act_armed(struct life *l, const struct job *job)
 
     l->armed = true;
     l->storm = job->kind == JOB_STORM || job->kind == JOB_DROUGHT;
-    if (l->storm && pthread_create(&watch, NULL, end_storm, &l->phase) != 0) die("thread");
+    if (l->storm && pthread_create(&watch, NULL, end_storm, &l->phase) != 0) {
+        life_fail(l, "no thread");
+        return;
+    }
     switch (job->kind) {
     case JOB_COUNT: alloc_fault_count(); break;
     case JOB_SITE: alloc_fault_site(job->site, job->nth); break;
@@ -143,11 +186,6 @@ static void live(struct job *job, const char *dir)
 }
 
 /* ---- many lives ---- */
-
-static void dir_of(size_t job, char out[NODES_PATH_SIZE])
-{
-    snprintf(out, NODES_PATH_SIZE, "%s/%zu", root, job);
-}
 
 static pid_t begin_life(size_t at)
 {
@@ -199,21 +237,7 @@ static void show_job(const struct job *job)
     }
 }
 
-static void remove_dir(const char *dir)
-{
-    static const char *const names[] = {
-        "log", "main.conf", "nodes.conf", "keeper/map", "keeper/map.new", "keeper/lock", "keeper",
-        "0",   "1",         "2",          "k"};
-    char path[NODES_PATH_SIZE + 16];
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
-        if (unlink(path) < 0) rmdir(path);
-    }
-    rmdir(dir);
-}
-
-static void end_life(size_t at, int status)
+static void end_life(size_t at, int status, bool hung)
 {
     struct job *job = &jobs[at];
     char dir[NODES_PATH_SIZE];
@@ -224,7 +248,7 @@ static void end_life(size_t at, int status)
         snprintf(job->story, sizeof(job->story),
                  WIFSIGNALED(status) ? "ended by signal %d%s" : "ended with code %d%s",
                  WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
-                 WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL ? ": it hung" : "");
+                 hung ? ": it hung" : "");
     }
     if (job->failed) {
         printf("FAILED ");
@@ -242,9 +266,10 @@ static void reap(unsigned count, bool wait)
         if (workers[i].pid == 0) continue;
         if (waitpid(workers[i].pid, &status, WNOHANG) == workers[i].pid) {
             workers[i].pid = 0;
-            end_life(workers[i].job, status);
+            end_life(workers[i].job, status, workers[i].hung);
         } else if (life_now_ms() - workers[i].since_ms > HANG_S * 1000) {
             kill(workers[i].pid, SIGKILL);
+            workers[i].hung = true;
         }
     }
     if (wait) usleep(5000);
@@ -257,31 +282,19 @@ static bool any_running(unsigned count)
     return false;
 }
 
-/* Told to end: leaves nothing behind. */
-static void give_up(unsigned count)
-{
-    char dir[NODES_PATH_SIZE];
-
-    for (unsigned i = 0; i < count; i++) {
-        if (workers[i].pid == 0) continue;
-        kill(workers[i].pid, SIGKILL);
-        waitpid(workers[i].pid, NULL, 0);
-        dir_of(workers[i].job, dir);
-        remove_dir(dir);
-    }
-    rmdir(root);
-    printf("stopped after %zu of %zu lives\n", next_job, job_count);
-    exit(1);
-}
-
 static void run_jobs(unsigned count)
 {
     while (next_job < job_count || any_running(count)) {
-        if (stopped) give_up(count);
+        if (stopped) {
+            stop_lives();
+            printf("stopped after %zu of %zu lives\n", next_job, job_count);
+            exit(1);
+        }
         for (unsigned i = 0; i < count && next_job < job_count; i++) {
             if (workers[i].pid != 0) continue;
             workers[i].job = next_job++;
             workers[i].since_ms = life_now_ms();
+            workers[i].hung = false;
             workers[i].pid = begin_life(workers[i].job);
         }
         reap(count, true);
@@ -388,23 +401,21 @@ static int report(int only)
 
 static int phase_of(const char *name)
 {
-    for (int i = 0; name && i < LIFE_PHASES; i++)
+    for (int i = 0; i < LIFE_PHASES; i++)
         if (strcmp(name, life_phase_name((enum life_phase)i)) == 0) return i;
-    fprintf(stderr, "test_allocations: there is no phase %s\n", name ? name : "");
+    fprintf(stderr, "test_allocations: there is no phase %s\n", name);
     exit(2);
 }
 
-static int replay(char **words)
+static int replay(enum life_phase phase, char **words)
 {
-    enum life_phase phase = (enum life_phase)phase_of(words[0]);
     char dir[NODES_PATH_SIZE];
 
-    if (!words[1] || !words[2]) return 2;
     add_job(phase,
-            strcmp(words[1], "storm") == 0 ? JOB_STORM
-            : strchr(words[2], '+')        ? JOB_DROUGHT
+            strcmp(words[0], "storm") == 0 ? JOB_STORM
+            : strchr(words[1], '+')        ? JOB_DROUGHT
                                            : JOB_SITE,
-            strtoull(words[1], NULL, 16), (uint32_t)strtoul(words[2], NULL, 10));
+            strtoull(words[0], NULL, 16), (uint32_t)strtoul(words[1], NULL, 10));
     dir_of(0, dir);
     if (mkdir(dir, 0700) < 0) die(dir);
     live(&jobs[0], dir);
@@ -427,35 +438,61 @@ static int run_all(int only, bool full, unsigned workers_count)
     for (size_t i = 0; i < counted; i++)
         plan(i, full);
     printf("%zu lives\n", job_count);
-    if (getenv("SHERD_ALLOC_PLAN")) return report(LIFE_store);
     run_jobs(workers_count);
     return report(only);
 }
 
+static unsigned workers_of(const char *jobs_text)
+{
+    int number = jobs_text ? atoi(jobs_text) : 0;
+
+    if (number < 1) number = 2;
+    if (number > WORKERS_MAX / WORKERS_PER_JOB) number = WORKERS_MAX / WORKERS_PER_JOB;
+    return (unsigned)number * WORKERS_PER_JOB;
+}
+
+struct options {
+    bool full;
+    int phase;     /* -1: all */
+    char **replay; /* SITE CALL, or NULL */
+};
+
+static struct options parse(int argc, char **argv)
+{
+    struct options o = {.phase = -1};
+
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--full") == 0) {
+            o.full = true;
+        } else if (strcmp(argv[i], "--phase") == 0 && i + 1 < argc) {
+            o.phase = phase_of(argv[++i]);
+        } else if (strcmp(argv[i], "--replay") == 0 && i + 4 == argc) {
+            o.phase = phase_of(argv[i + 1]);
+            o.replay = &argv[i + 2];
+            break;
+        } else {
+            fprintf(stderr, "usage: test_allocations [--full] [--phase NAME]\n"
+                            "                        [--replay PHASE SITE CALL]\n");
+            exit(2);
+        }
+    }
+    return o;
+}
+
 int main(int argc, char **argv)
 {
-    const char *workers_text = getenv("SHERD_ALLOC_WORKERS");
-    unsigned count = workers_text ? (unsigned)atoi(workers_text) : 12;
-    bool full = false, replays = false;
-    int only = -1, rc;
+    struct options o = parse(argc, argv);
+    int rc = 0;
 
     jobs = mmap(NULL, JOBS_MAX * sizeof(*jobs), PROT_READ | PROT_WRITE,
                 MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (jobs == MAP_FAILED) die("memory");
     snprintf(root, sizeof(root), "/tmp/sherd-alloc-%d", (int)getpid());
     if (mkdir(root, 0700) < 0) die(root);
-    for (int i = 1; i < argc && !replays; i++) {
-        if (strcmp(argv[i], "--full") == 0) full = true;
-        if (strcmp(argv[i], "--phase") == 0) only = phase_of(argv[++i]);
-        if (strcmp(argv[i], "--replay") == 0) {
-            replays = true;
-            argv += i + 1;
-        }
-    }
-    if (count < 1 || count > WORKERS_MAX) count = 12;
     signal(SIGTERM, on_signal);
     signal(SIGINT, on_signal);
-    rc = replays ? replay(argv) : run_all(only, full, count);
+    rc = o.replay ? replay((enum life_phase)o.phase, o.replay)
+                  : run_all(o.phase, o.full, workers_of(getenv("JOBS")));
     rmdir(root);
     return rc;
 }

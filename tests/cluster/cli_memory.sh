@@ -10,22 +10,50 @@ starved=$SHERD_BUILD/tests/test_cli_memory
 tried=0
 refused=0
 
+# look WORD...: the key of a command that writes is to have another value than afterwards: $before.
+look() {
+    case $1 in
+    set) "$sherd" set "$2" other >/dev/null || fail "set $2" ;;
+    incr | append) before=$("$sherd" get "$2" 2>/dev/null) ;; # there may be none yet
+    esac
+}
+
+# did WORD...: it said OK, so what it set, added or appended must be there.
+did() {
+    command=$1 key=${2:-} value=${3:-}
+    case $command in
+    set) wanted=$value ;;
+    incr) wanted=$((${before:-0} + 1)) ;;
+    append) wanted=$before$value ;;
+    *) return ;;
+    esac
+    if [ "$value" = --file ]; then
+        "$sherd" get "$key" | cmp -s - "$4"
+    else
+        [ "$("$sherd" get "$key")" = "$wanted" ]
+    fi || fail "$*: said OK, and it is not so"
+}
+
 # try CODE WORD...: the command ends with CODE when nothing fails, and with that or 6 when something
-# does. In an output of several lines 5 may stand for what was not done.
+# does.
 try() {
     want=$1
     shift
+    look "$@"
     SHERD_TEST_ALLOC=0 SHERD_TEST_ALLOCS=$work/count "$starved" "$@" >"$out" 2>"$err" </dev/null
     code=$?
     [ $code -eq "$want" ] || fail "$*: exit code $code, not $want"
+    [ $code -ne 0 ] || did "$@"
     count=$(cat "$work/count")
     n=1
     while [ $n -le "$count" ]; do
+        look "$@"
         SHERD_TEST_ALLOC=$n "$starved" "$@" >"$out" 2>"$err" </dev/null
         code=$?
         tried=$((tried + 1))
         ! grep -qE 'Sanitizer|runtime error' "$err" || fail "$*: allocation $n of $count"
         [ $code -eq "$want" ] || [ $code -eq 6 ] || fail "$*: allocation $n of $count: exit code $code"
+        [ $code -ne 0 ] || did "$@"
         if [ $code -eq 6 ] && [ "$want" -ne 6 ]; then
             refused=$((refused + 1))
             cat "$out" "$err" | grep -qiE 'memory|allocate' || fail "$*: allocation $n of $count: no reason"

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "tests/cluster/process.h"
+#include "tests/support/random.h"
 
 static void usage(const char *program, int code)
 {
@@ -75,14 +76,7 @@ void test_fail(const char *format, ...)
     exit(1);
 }
 
-uint64_t test_random(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15;
-
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-    z = (z ^ z >> 27) * 0x94d049bb133111eb;
-    return z ^ z >> 31;
-}
+uint64_t test_random(uint64_t *state) { return random_next(state); }
 
 uint32_t test_below(uint64_t *state, uint32_t bound)
 {

@@ -39,8 +39,7 @@ __attribute__((format(printf, 1, 2), noreturn)) void test_fail(const char *forma
 #define TEST_CHECK(condition) \
     ((condition) ? (void)0 : test_fail("%s:%d: not so: %s", __FILE__, __LINE__, #condition))
 
-/* splitmix64 over *state, which may start as anything. */
-uint64_t test_random(uint64_t *state);
+uint64_t test_random(uint64_t *state);                /* as random_next() */
 uint32_t test_below(uint64_t *state, uint32_t bound); /* 0 .. bound - 1 */
 
 uint64_t test_now_us(void); /* monotonic */

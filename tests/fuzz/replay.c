@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "tests/fuzz/fuzz.h"
+#include "tests/support/random.h"
 
 enum { FILES_MAX = 256, INPUT_BYTES_MAX = 32 << 10, PATH_SIZE = 4096, INPUT_SECONDS_MAX = 60 };
 
@@ -101,14 +102,7 @@ static void add(const char *path)
 
 static uint64_t state;
 
-static uint64_t random_u64(void) /* splitmix64 */
-{
-    uint64_t z = state += 0x9e3779b97f4a7c15;
-
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-    z = (z ^ z >> 27) * 0x94d049bb133111eb;
-    return z ^ z >> 31;
-}
+static uint64_t random_u64(void) { return random_next(&state); }
 
 static size_t below(size_t n) { return n != 0 ? random_u64() % n : 0; }
 

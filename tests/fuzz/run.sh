@@ -32,7 +32,7 @@ die() {
 # Only what this script started.
 stop() {
     trap - INT TERM
-    for pid in $pids; do kill "$pid" 2>/dev/null; done
+    for pid in $pids; do kill "$pid" 2>/dev/null; done # fuzz() ends what it started
     wait
     exit 130
 }
@@ -80,6 +80,9 @@ fuzz() {
     folder=$work/$1
     rm -f "$folder/code"
     mkdir -p "$folder/corpus" "$folder/crash"
+    tmp=
+    child=
+    trap 'kill $child 2>/dev/null; wait; rm -rf "$tmp"; exit 143' TERM
     # Memory if there is some: the keeper's file is synced for each input.
     tmp=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)
     for seeds in $(seeds_of "$1"); do
@@ -97,7 +100,9 @@ fuzz() {
     TMPDIR=$tmp timeout $((seconds * 2 + 120)) "build/fuzz/tests/fuzz/fuzz_$1" \
         -max_total_time="$seconds" -timeout="$timeout" -rss_limit_mb="$rss_mb" \
         -max_len="$length" -detect_leaks="$leaks" -print_final_stats=1 \
-        -artifact_prefix="$folder/crash/" $dict "$folder/corpus" >"$folder/log" 2>&1
+        -artifact_prefix="$folder/crash/" $dict "$folder/corpus" >"$folder/log" 2>&1 &
+    child=$!
+    wait $child
     echo $? >"$folder/code"
     rm -rf "$tmp"
 }

@@ -24,15 +24,6 @@ struct world {
     uint32_t late_count;
 };
 
-uint64_t generate_random(uint64_t *state)
-{
-    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
-}
-
 static uint32_t below(struct world *w, uint32_t bound) { return generate_below(&w->random, bound); }
 
 static int64_t some_value(struct world *w)

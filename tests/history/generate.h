@@ -4,6 +4,7 @@
 #define SHERD_TESTS_HISTORY_GENERATE_H
 
 #include "tests/history/history.h"
+#include "tests/support/random.h"
 
 struct generate {
     uint64_t seed;
@@ -21,11 +22,9 @@ void generate(const struct generate *g, struct history *h);
 bool generate_stale_read(struct history *h, uint64_t seed); /* an overwritten value is seen */
 bool generate_second_cas(struct history *h, uint64_t seed); /* two took the place of one value */
 
-uint64_t generate_random(uint64_t *state); /* splitmix64 */
-
 static inline uint32_t generate_below(uint64_t *state, uint32_t bound)
 {
-    return (uint32_t)((generate_random(state) >> 32) * bound >> 32);
+    return (uint32_t)((random_next(state) >> 32) * bound >> 32);
 }
 
 #endif

@@ -36,11 +36,11 @@ static void spoil(struct history *h, uint64_t *random)
 
 static void draw(struct history *h, uint64_t *random)
 {
-    struct generate g = {.seed = generate_random(random),
+    struct generate g = {.seed = random_next(random),
                          .calls = 2 + generate_below(random, 8),
                          .processes = 1 + generate_below(random, 5),
                          .open_permille = generate_below(random, 4) * 150,
-                         .kinds = (uint32_t)generate_random(random) & ALL,
+                         .kinds = (uint32_t)random_next(random) & ALL,
                          .values = generate_below(random, 5)};
 
     g.kinds |= generate_below(random, 2) ? BIT(GET) | BIT(SET) : BIT(GET) | BIT(CAS);

@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # run.sh - searches the model of one key exhaustively, and shows that it finds planted mistakes.
 #
 #   tests/model/run.sh --small    seconds; for every change (default)
@@ -6,17 +6,19 @@
 #
 # Needs spin and cc. A configuration passes when spin finds no error AND has seen every state; a
 # mistake passes when spin finds it. The last line is `N passed, N failed`; exit code 1 if any
-# failed. Work files, one folder a search, in $SHERD_BUILD/model, or build/model.
+# failed. Work files, one folder a search, in $SHERD_BUILD/model, or build/model. Two searches run at
+# once if there are two processors and JOBS is not 1; a line is printed when one ends.
 set -u
 
 cd "$(dirname "$0")" || exit 2
 model=$PWD
 work=${SHERD_BUILD:-$model/../../build}/model
 long=no
-passed=0
-failed=0
+begun=0
 memory_mb=4000
 depth=10000
+at_once=${JOBS:-$(nproc)}
+[ "$at_once" -le 2 ] || at_once=2
 
 case ${1:---small} in
 --small) ;;
@@ -60,7 +62,11 @@ search() {
     # shellcheck disable=SC2015 # the last command decides
     spin "$@" -a key.pml >spin.out 2>&1 &&
         cc -O2 -w "$@" -DSAFETY -DCOLLAPSE -DNOREDUCE -DMEMLIM=$memory_mb -o pan pan.c \
-            >cc.out 2>&1 && ./pan -m$depth >pan.out 2>&1 || true
+            >cc.out 2>&1 && {
+        ./pan -m$depth >pan.out 2>&1 &
+        child=$!
+        wait $child
+    } || true
     echo "$*" >flags
     cd "$model" || exit 2
 }
@@ -79,9 +85,26 @@ is_whole() {
             "$work/$1/pan.out"
 }
 
-count() {
-    if [ "$1" = ok ]; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+# begin COMMAND...: one more search, once there is room for it.
+begin() {
+    while [ "$(jobs -pr | wc -l)" -ge "$at_once" ]; do wait -n; done
+    begun=$((begun + 1))
+    (
+        child=
+        trap 'kill $child 2>/dev/null; exit 143' TERM
+        "$@"
+    ) &
 }
+
+# Only what this script started.
+stop() {
+    trap - INT TERM
+    # shellcheck disable=SC2046 # a list of words
+    kill $(jobs -pr) 2>/dev/null
+    wait
+    exit 130
+}
+trap stop INT TERM
 
 config() {
     name=$1
@@ -97,7 +120,7 @@ config() {
     else
         verdict=ok
     fi
-    count "$verdict"
+    [ "$verdict" != ok ] || echo "$name" >>"$work/passed"
     printf '%-26s %10s %11s %6s %5d  %s\n' "$name" "$(number 'states, stored' "$name")" \
         "$(number transitions "$name")" "$(depth_of "$name")" $(($(date +%s) - began)) "$verdict"
 }
@@ -113,52 +136,55 @@ mistake() {
         grep -q 'assertion violated (bad==0)' "$work/$name/pan.out"; then
         steps=$(grep -cE '^[0-9]+:[0-9]+:[0-9]+' "$work/$name/key.pml.trail")
         verdict="found, trail of $steps steps"
-        count ok
+        echo "$name" >>"$work/passed"
     else
         verdict='NOT FOUND'
-        count failed
     fi
     printf '%-34s %s\n' "${name#mistake-}" "$verdict"
 }
 
+mkdir -p "$work" && : >"$work/passed" || exit 2
 printf '%-26s %10s %11s %6s %5s\n' configuration states transitions depth s
-config writer 1+2 2 1000 -DAUDIT
-config writers2 1+2 2 2000 -DAUDIT
-config writer+reader 1+2 2 1001 -DAUDIT
-config writer+wipe 1+2 2 1000 -DAUDIT -DWIPE -DB1=1 -DB2=2
-config 2+1-writer+wipe 2+1 2 1000 -DAUDIT -DWIPE -DB1=1 -DB2=2
+begin config writer 1+2 2 1000 -DAUDIT
+begin config writers2 1+2 2 2000 -DAUDIT
+begin config writer+reader 1+2 2 1001 -DAUDIT
+begin config writer+wipe 1+2 2 1000 -DAUDIT -DWIPE -DB1=1 -DB2=2
+begin config 2+1-writer+wipe 2+1 2 1000 -DAUDIT -DWIPE -DB1=1 -DB2=2
 if [ $long = yes ]; then
-    config writer-retry 1+2 3 1000 -DAUDIT -DTRIES=2
-    config writer+cas 1+2 2 1100 -DAUDIT
-    config writer+casp 1+2 2 1010 -DAUDIT
-    config writer+reader-ends 1+2 2 1001 -DREREADS=1
-    config writers2+reader 1+2 2 2001 -DAUDIT
-    config 2+1-writers2 2+1 2 2000 -DAUDIT
-    config 2+1-writer+reader 2+1 2 1001 -DAUDIT
-    config 2+1-writer+cas 2+1 2 1100 -DAUDIT
-    config 2+2-writer 2+2 2 1000 -DAUDIT
-    config 2+2-writers2 2+2 2 2000 -DAUDIT
-    config writer+reader+wipe-1 1+2 1 1001 -DAUDIT -DWIPE -DB1=1 -DB2=1
-    config writer+reader+wipe 1+2 2 1001 -DAUDIT -DWIPE -DB1=1 -DB2=2
-    config writer-retry+wipe 1+2 3 1000 -DAUDIT -DTRIES=2 -DWIPE -DB1=1 -DB2=2
+    begin config writer-retry 1+2 3 1000 -DAUDIT -DTRIES=2
+    begin config writer+cas 1+2 2 1100 -DAUDIT
+    begin config writer+casp 1+2 2 1010 -DAUDIT
+    begin config writer+reader-ends 1+2 2 1001 -DREREADS=1
+    begin config writers2+reader 1+2 2 2001 -DAUDIT
+    begin config 2+1-writers2 2+1 2 2000 -DAUDIT
+    begin config 2+1-writer+reader 2+1 2 1001 -DAUDIT
+    begin config 2+1-writer+cas 2+1 2 1100 -DAUDIT
+    begin config 2+2-writer 2+2 2 1000 -DAUDIT
+    begin config 2+2-writers2 2+2 2 2000 -DAUDIT
+    begin config writer+reader+wipe-1 1+2 1 1001 -DAUDIT -DWIPE -DB1=1 -DB2=1
+    begin config writer+reader+wipe 1+2 2 1001 -DAUDIT -DWIPE -DB1=1 -DB2=2
+    begin config writer-retry+wipe 1+2 3 1000 -DAUDIT -DTRIES=2 -DWIPE -DB1=1 -DB2=2
 fi
 
+wait
 printf '\n%-34s\n' 'planted mistakes'
-mistake forget_promise 1+2 2 1001 -DAUDIT
-mistake forget_shown 1+2 2 1001 -DAUDIT
-mistake retry_without_abort 1+2 2 1000 -DAUDIT -DTRIES=2
-mistake same_epoch_rejoin 1+2 2 1000 -DAUDIT -DWIPE -DB1=2 -DB2=2
-mistake dead_too_soon 2+1 2 1000 -DAUDIT -DWIPE -DB1=1 -DB2=2
+begin mistake forget_promise 1+2 2 1001 -DAUDIT
+begin mistake forget_shown 1+2 2 1001 -DAUDIT
+begin mistake retry_without_abort 1+2 2 1000 -DAUDIT -DTRIES=2
+begin mistake same_epoch_rejoin 1+2 2 1000 -DAUDIT -DWIPE -DB1=2 -DB2=2
+begin mistake dead_too_soon 2+1 2 1000 -DAUDIT -DWIPE -DB1=1 -DB2=2
 if [ $long = yes ]; then
-    mistake ignore_pending 1+2 2 1001 -DAUDIT
-    mistake accept_stale 1+2 2 2000 -DAUDIT
-    mistake forget_exposure 1+2 2 1001 -DAUDIT
-    mistake no_expect 1+2 2 1100 -DAUDIT
-    mistake slow_fast,guess_conditional 1+2 2 1100 -DAUDIT
-    mistake no_burial 1+2 2 1000 -DAUDIT
-    mistake count_learners 1+2 2 1000 -DAUDIT -DWIPE -DB1=1 -DB2=2
-    mistake old_epoch_all_heard 1+2 2 1000 -DAUDIT -DWIPE -DB1=1 -DB2=2
-    mistake forget_old_epochs 1+2 1 1001 -DAUDIT -DWIPE -DB1=1 -DB2=1
+    begin mistake ignore_pending 1+2 2 1001 -DAUDIT
+    begin mistake accept_stale 1+2 2 2000 -DAUDIT
+    begin mistake forget_exposure 1+2 2 1001 -DAUDIT
+    begin mistake no_expect 1+2 2 1100 -DAUDIT
+    begin mistake slow_fast,guess_conditional 1+2 2 1100 -DAUDIT
+    begin mistake no_burial 1+2 2 1000 -DAUDIT
+    begin mistake count_learners 1+2 2 1000 -DAUDIT -DWIPE -DB1=1 -DB2=2
+    begin mistake old_epoch_all_heard 1+2 2 1000 -DAUDIT -DWIPE -DB1=1 -DB2=2
+    begin mistake forget_old_epochs 1+2 1 1001 -DAUDIT -DWIPE -DB1=1 -DB2=1
 fi
-echo "$passed passed, $failed failed"
-[ $failed -eq 0 ]
+wait
+passed=$(wc -l <"$work/passed")
+echo "$passed passed, $((begun - passed)) failed"
+[ "$passed" -eq $begun ]

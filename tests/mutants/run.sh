@@ -69,18 +69,8 @@ configure() {
     }
 }
 
-# The target that makes the test of a command: `tests/test_NAME ...` or `ctest -R '^label.name$'`.
-target_of() {
-    case $1 in
-    tests/*) basename "${1%% *}" ;;
-    ctest*)
-        name=$(printf '%s\n' "$1" | sed -n "s/.*-R '\{0,1\}^\{0,1\}\([a-z_]*\)\\\\\{0,1\}\.\([a-z_]*\).*/\1 \2/p")
-        file=$src/tests/${name% *}/test_${name#* }.c
-        if [ -n "$name" ] && [ -f "$file" ]; then echo "test_${name/ /_}"; else echo all; fi
-        ;;
-    *) echo all ;;
-    esac
-}
+# The target that makes the test of a command, which is `tests/test_NAME ...`.
+target_of() { basename "${1%% *}"; }
 
 # build LOGFILE COMMAND...: makes what the commands need.
 build() {
@@ -100,7 +90,8 @@ run() {
     return $code
 }
 
-# Whether exit code $1 and $work/out say that a test failed, and not that it could not run.
+# Whether exit code $1 of command $2 and $work/out say that a test failed, and not that it could not
+# run.
 is_failure() {
     case $1 in
     0 | 77 | 124 | 125 | 126 | 127 | 137) return 1 ;; # passed, skipped, too slow, no such command
@@ -120,8 +111,6 @@ place_of() {
         echo "after $schedules schedules"
     elif [ -n "$test" ]; then
         echo "in \"$test\""
-    elif grep -q '(Failed)' "$work/out"; then
-        sed -n 's/^.*- \([a-z_.]*\) (Failed).*/in \1/p' "$work/out" | head -n 1
     else
         echo "stopped by an assertion"
     fi
@@ -188,12 +177,12 @@ plant() { # NAME
     mapfile -t commands < <(header "$1" 'found by')
     if [ ${#commands[@]} -eq 0 ]; then
         fail "$1" "has no line \`# found by:\`"
-    elif ! patch -p1 -d "$src" --dry-run --batch --forward <"$patch" >>"$log/$1" 2>&1; then
+    elif ! patch -p1 --fuzz=0 -d "$src" --dry-run --batch --forward <"$patch" >>"$log/$1" 2>&1; then
         fail "$1" "does not apply"
     else
-        patch -p1 -d "$src" --batch --forward --no-backup-if-mismatch <"$patch" >>"$log/$1" 2>&1
+        patch -p1 --fuzz=0 -d "$src" --batch --forward --no-backup-if-mismatch <"$patch" >>"$log/$1" 2>&1
         try_commands "$1"
-        patch -p1 -d "$src" --batch --reverse --no-backup-if-mismatch <"$patch" >>"$log/$1" 2>&1 ||
+        patch -p1 --fuzz=0 -d "$src" --batch --reverse --no-backup-if-mismatch <"$patch" >>"$log/$1" 2>&1 ||
             die "cannot undo $1"
     fi
 }
@@ -216,11 +205,26 @@ expect_lines() { # FOLDER REGEX...: what a run on these mistakes must print; it 
     done
 }
 
+# A story in log file $1: shrunk, told up to the failure, and then what each node has.
+expect_story() {
+    story=$(sed -n '/^shrunk in .* The story:$/,$p' "$1")
+    if printf '%s\n' "$story" | grep -E '^ *[0-9]+\.[0-9]{3} ' | tail -n 1 | grep -q ' FAILED: ' &&
+        printf '%s\n' "$story" | grep -q '^key 0 node 0: '; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "self-test: no story in:"
+        tail -n 30 "$1"
+    fi
+}
+
 # Runs this script on mistakes of which it is known what must be said.
 self_test() {
     mkdir -p "$work" || exit 2
     expect_lines self-test '^NOT FOUND: harmless$' '^does not apply: elsewhere$' \
-        '^does not build: no_c$' '^found real by tests/test_unit_ballot, in "' '^1 passed, 3 failed$'
+        '^does not build: no_c$' '^found real by tests/test_unit_ballot, in "' \
+        '^found dead_unproved by tests/test_simulation .*, after ' '^2 passed, 3 failed$'
+    expect_story "$log/dead_unproved"
     expect_lines self-test/bad_tree '^FAILS: the good code (tests/test_unit_ballot && false)$' \
         '^0 passed, 1 failed$'
     finish

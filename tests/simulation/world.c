@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "coord/assert.h"
+#include "tests/support/random.h"
 
 enum { CHUNK_BYTES = 256 << 10 };
 
@@ -36,15 +37,7 @@ void sim_world_fini(struct sim_world *w)
     *w = (struct sim_world){0};
 }
 
-/* SplitMix64 (Steele, Lea, Flood 2014). */
-uint64_t sim_random(struct sim_world *w)
-{
-    uint64_t z = w->random += UINT64_C(0x9e3779b97f4a7c15);
-
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
-}
+uint64_t sim_random(struct sim_world *w) { return random_next(&w->random); }
 
 uint64_t sim_enter(struct sim_world *w, uint64_t stream)
 {

@@ -23,8 +23,8 @@ static struct alloc_site sites[ALLOC_SITES_MAX];
 static size_t site_count;
 static uintptr_t chosen;
 static pthread_t starved;
-static uint64_t calls, from;
-static uint32_t failed, chosen_nth;
+static uint64_t calls, nth;
+static uint32_t failed;
 static struct live live[LIVE_MAX]; /* by address, linear probing */
 static size_t live_count;
 
@@ -72,9 +72,9 @@ static bool is_to_fail(uintptr_t at)
     site = site_of(at);
     site->calls++;
     calls++;
-    fails = (mode == ONE && at == chosen && site->calls == chosen_nth) ||
-            (mode == SITE_FROM && at == chosen && site->calls >= chosen_nth) ||
-            (mode == ANY && calls == from) || (mode == ALL_FROM && calls >= from) ||
+    fails = (mode == ONE && at == chosen && site->calls == nth) ||
+            (mode == SITE_FROM && at == chosen && site->calls >= nth) ||
+            (mode == ANY && calls == nth) || (mode == ALL_FROM && calls >= nth) ||
             (mode == THREAD && pthread_equal(pthread_self(), starved));
     failed += fails;
     return fails;
@@ -91,62 +91,34 @@ bool alloc_fault_takes(uintptr_t at)
     return fails;
 }
 
-static void begin(enum mode next)
+/* Counts from 0 again; what a mode does not look at may be anything. */
+static void arm(enum mode next, uintptr_t site, uint64_t number, pthread_t thread)
 {
+    pthread_mutex_lock(&lock);
     mode = next;
     site_count = 0;
     calls = 0;
     failed = 0;
-}
-
-void alloc_fault_count(void)
-{
-    pthread_mutex_lock(&lock);
-    begin(COUNT);
-    pthread_mutex_unlock(&lock);
-}
-
-void alloc_fault_site(uintptr_t at, uint32_t nth)
-{
-    pthread_mutex_lock(&lock);
-    begin(ONE);
-    chosen = at;
-    chosen_nth = nth;
-    pthread_mutex_unlock(&lock);
-}
-
-void alloc_fault_site_from(uintptr_t at, uint32_t nth)
-{
-    pthread_mutex_lock(&lock);
-    begin(SITE_FROM);
-    chosen = at;
-    chosen_nth = nth;
-    pthread_mutex_unlock(&lock);
-}
-
-void alloc_fault_once(uint64_t nth)
-{
-    pthread_mutex_lock(&lock);
-    begin(ANY);
-    from = nth;
-    pthread_mutex_unlock(&lock);
-}
-
-void alloc_fault_from(uint64_t nth)
-{
-    pthread_mutex_lock(&lock);
-    begin(ALL_FROM);
-    from = nth;
-    pthread_mutex_unlock(&lock);
-}
-
-void alloc_fault_thread(pthread_t thread)
-{
-    pthread_mutex_lock(&lock);
-    begin(THREAD);
+    chosen = site;
+    nth = number;
     starved = thread;
     pthread_mutex_unlock(&lock);
 }
+
+void alloc_fault_count(void) { arm(COUNT, 0, 0, pthread_self()); }
+
+void alloc_fault_site(uintptr_t at, uint32_t number) { arm(ONE, at, number, pthread_self()); }
+
+void alloc_fault_site_from(uintptr_t at, uint32_t number)
+{
+    arm(SITE_FROM, at, number, pthread_self());
+}
+
+void alloc_fault_once(uint64_t number) { arm(ANY, 0, number, pthread_self()); }
+
+void alloc_fault_from(uint64_t number) { arm(ALL_FROM, 0, number, pthread_self()); }
+
+void alloc_fault_thread(pthread_t thread) { arm(THREAD, 0, 0, thread); }
 
 void alloc_fault_off(void)
 {

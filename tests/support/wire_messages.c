@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "tests/support/random.h"
+
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 const uint8_t wire_request_kinds[WIRE_REQUEST_KINDS] = {
@@ -29,14 +31,7 @@ uint8_t wire_buffer[WIRE_BUFFER_BYTES];
 
 static uint64_t seed;
 
-uint64_t wire_random(void) /* splitmix64 */
-{
-    uint64_t z = seed += 0x9e3779b97f4a7c15;
-
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-    z = (z ^ z >> 27) * 0x94d049bb133111eb;
-    return z ^ z >> 31;
-}
+uint64_t wire_random(void) { return random_next(&seed); }
 
 uint32_t wire_below(uint32_t n) { return (uint32_t)(wire_random() % n); }
 

@@ -15,6 +15,7 @@
 
 #include "coord/membership.h"
 #include "coord/partition.h"
+#include "tests/support/random.h"
 
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -54,11 +55,7 @@ static struct code {
 
 static uint32_t below(struct world *w, uint32_t n)
 {
-    uint64_t z = w->random += UINT64_C(0x9e3779b97f4a7c15); /* splitmix64 */
-
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return (uint32_t)((z ^ (z >> 31)) % n);
+    return (uint32_t)(random_next(&w->random) % n);
 }
 
 static struct sherd_map *map_new(const struct code *code)

@@ -12,6 +12,7 @@
 
 #include "coord/bytes.h"
 #include "coord/map_codec.h"
+#include "tests/support/random.h"
 
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -26,14 +27,7 @@ static struct sherd_map *made, *got; /* room for any map */
 
 static uint64_t seed;
 
-static uint64_t next_random(void) /* splitmix64 */
-{
-    uint64_t z = seed += 0x9e3779b97f4a7c15;
-
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-    z = (z ^ z >> 27) * 0x94d049bb133111eb;
-    return z ^ z >> 31;
-}
+static uint64_t next_random(void) { return random_next(&seed); }
 
 static uint32_t below(uint32_t n) { return n > 1 ? (uint32_t)(next_random() % n) : 0; }
 

@@ -1,0 +1,17 @@
+/* random.h - splitmix64 (Steele, Lea, Flood 2014): random numbers of which the seed tells all. */
+#ifndef SHERD_TESTS_RANDOM_H
+#define SHERD_TESTS_RANDOM_H
+
+#include <stdint.h>
+
+/* The next one; *state may start as anything. */
+static inline uint64_t random_next(uint64_t *state)
+{
+    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
+
+    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+    return z ^ z >> 31;
+}
+
+#endif
