@@ -9,6 +9,18 @@
 # leaves nothing behind but build/release. Ends in "demo: success", or names the step that failed.
 set -eu
 
+case ${1-} in
+'') ;;
+--help | -h)
+    sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"
+    exit 0
+    ;;
+*)
+    echo "demo.sh: it takes no '$1'; see --help" >&2
+    exit 2
+    ;;
+esac
+
 cd "$(dirname "$0")/.."
 preset=release
 build=$PWD/build/$preset

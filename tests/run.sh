@@ -136,11 +136,6 @@ finish() {
 
 run_acceptance() {
     script=tests/acceptance/issue-$1/$2.sh
-    if [ ! -x "$script" ]; then
-        echo "run.sh: there is no executable $script" >&2
-        failed=$((failed + 1))
-        finish
-    fi
     preset=$(sed -n 's/^# preset: \([a-z]*\)$/\1/p' "$script" | head -n 1)
     preset=${preset:-release}
     if build "$preset"; then
@@ -167,6 +162,8 @@ while [ $# -gt 0 ]; do
         acceptance=yes issue=$2 letter=$3
         case $issue in '' | *[!0-9]*) die "ISSUE is a number, not '$issue'" ;; esac
         case $letter in '' | *[!A-Za-z0-9]*) die "LETTER is a letter, not '$letter'" ;; esac
+        [ -x "tests/acceptance/issue-$issue/$letter.sh" ] ||
+            die "there is no executable tests/acceptance/issue-$issue/$letter.sh"
         shift 2
         ;;
     --help | -h)
@@ -178,6 +175,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 
+case $jobs in '' | *[!0-9]* | 0*) die "JOBS is a number, not '$jobs'" ;; esac
 mkdir -p build || exit 2
 step dependencies conf/install-deps.sh --tests || finish
 [ $acceptance = no ] || run_acceptance "$issue" "$letter"

@@ -29,6 +29,7 @@ enum {
     LONG_MINUTES = 5, /* longer runs have slower clients: the whole history is kept */
 };
 
+static const double MINUTES_MIN = 0.02, MINUTES_MAX = 1440;
 static struct chaos chaos;
 static struct faults faults;
 static double minutes = 0.2;
@@ -43,29 +44,56 @@ static void usage(int code)
     exit(code);
 }
 
-static void parse(int argc, char **argv)
+static bool parse_code(const char *text)
+{
+    int end = 0;
+
+    if (text[strspn(text, "0123456789+")] != '\0') return false; /* %u takes signs and blanks */
+    return sscanf(text, "%2u+%2u%n", &chaos.k, &chaos.m, &end) == 2 && text[end] == '\0';
+}
+
+static bool parse_number(const char *text, uint64_t *out)
 {
     char *end = NULL;
 
+    errno = 0;
+    *out = strtoull(text, &end, 10);
+    return errno == 0 && *text >= '0' && *text <= '9' && *end == '\0';
+}
+
+static bool parse_minutes(const char *text)
+{
+    char *end = NULL;
+
+    minutes = strtod(text, &end);
+    return *text >= '0' && *text <= '9' && *end == '\0' && minutes >= MINUTES_MIN &&
+           minutes <= MINUTES_MAX;
+}
+
+static bool parse_option(const char *name, const char *value)
+{
+    uint64_t nodes = 0;
+    bool good = false;
+
+    if (strcmp(name, "--minutes") == 0) return parse_minutes(value);
+    if (strcmp(name, "--seed") == 0) return parse_number(value, &chaos.seed);
+    if (strcmp(name, "--code") == 0) return parse_code(value);
+    if (strcmp(name, "--nodes") != 0) return false;
+    good = parse_number(value, &nodes) && nodes >= 1 && nodes <= NET_HOSTS_MAX;
+    chaos.nodes = (unsigned)nodes;
+    return good;
+}
+
+static void parse(int argc, char **argv)
+{
     chaos = (struct chaos){.seed = 1, .k = 4, .m = 2};
     for (int i = 1; i < argc; i += 2) {
-        const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--help") == 0) usage(0);
-        if (strcmp(argv[i], "--minutes") == 0)
-            minutes = strtod(value, &end);
-        else if (strcmp(argv[i], "--seed") == 0)
-            chaos.seed = strtoull(value, &end, 10);
-        else if (strcmp(argv[i], "--nodes") == 0)
-            chaos.nodes = (unsigned)strtoul(value, &end, 10);
-        else if (strcmp(argv[i], "--code") != 0 || sscanf(value, "%u+%u", &chaos.k, &chaos.m) != 2)
-            usage(2);
-        else
-            end = NULL;
-        if (*value == '\0' || (end != NULL && *end != '\0')) usage(2);
+        if (!parse_option(argv[i], i + 1 < argc ? argv[i + 1] : "")) usage(2);
     }
     if (chaos.nodes == 0) chaos.nodes = chaos.k + chaos.m;
     /* One shard on each node is checked at the end; and a node is lost again and again. */
-    if (chaos.nodes != chaos.k + chaos.m || chaos.nodes < 3 || chaos.m < 1 || minutes <= 0 ||
+    if (chaos.nodes != chaos.k + chaos.m || chaos.nodes < 3 || chaos.m < 1 || chaos.k < 1 ||
         chaos.nodes + CHAOS_WORKERS > NET_HOSTS_MAX)
         usage(2);
 }

@@ -37,13 +37,14 @@ stop() {
     exit 130
 }
 trap stop INT TERM
+case $jobs in '' | *[!0-9]* | 0* | ?????*) die "JOBS is a number, not '$jobs'" ;; esac
 
 while [ $# -gt 0 ]; do
     case $1 in
     --seconds)
         [ $# -ge 2 ] || die "--seconds takes a number"
         seconds=$2
-        case $seconds in '' | 0 | *[!0-9]*) die "--seconds takes a number above 0, not '$2'" ;; esac
+        case $seconds in '' | 0* | *[!0-9]* | ??????*) die "--seconds takes a number above 0, not '$2'" ;; esac
         shift
         ;;
     --long) seconds=600 ;;

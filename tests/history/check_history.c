@@ -83,7 +83,9 @@ static int check_file(struct history_checker *c, const char *path, bool json)
     }
     set = history_set_new();
     rc = history_read(set, in, path);
-    if (rc == 0)
+    if (rc == 0 && set->lines == 0)
+        fprintf(stderr, "%s: no events: nothing is shown by that\n", path);
+    else if (rc == 0)
         code = judge(c, set, path, json);
     else
         fprintf(stderr, "%s%s%s\n", rc == -EINVAL ? "" : path, rc == -EINVAL ? "" : ": ",
@@ -91,6 +93,15 @@ static int check_file(struct history_checker *c, const char *path, bool json)
     history_set_free(set);
     if (!is_input) fclose(in);
     return code;
+}
+
+static bool parse_states(const char *text, size_t *out)
+{
+    char *end = NULL;
+
+    errno = 0;
+    *out = strtoul(text, &end, 10);
+    return errno == 0 && *text >= '1' && *text <= '9' && *end == '\0';
 }
 
 int main(int argc, char **argv)
@@ -109,7 +120,7 @@ int main(int argc, char **argv)
     while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
         if (option == 'h') return usage(stdout);
         if (option == '?') return usage(stderr);
-        if (option == 's') states = strtoul(optarg, NULL, 10);
+        if (option == 's' && !parse_states(optarg, &states)) return usage(stderr);
         json |= option == 'j';
     }
     if (optind == argc) return usage(stderr);

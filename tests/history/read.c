@@ -359,7 +359,8 @@ int history_read(struct history_set *set, FILE *in, const char *name)
         r.line++;
         rc = read_line(&r, text, (size_t)size);
     }
-    if (rc == 0 && ferror(in)) rc = -EIO;
+    /* getline also ends where it has no memory, and says so by nothing but errno. */
+    if (rc == 0 && !feof(in)) rc = ferror(in) ? -EIO : -ENOMEM;
     set->lines = r.line;
     finish(set);
     json_decref(r.keys);

@@ -18,8 +18,12 @@ begun=0
 memory_mb=4000
 depth=10000
 at_once=${JOBS:-$(nproc)}
-[ "$at_once" -le 2 ] || at_once=2
+case $at_once in 1) ;; *) at_once=2 ;; esac
 
+if [ $# -gt 1 ] || { [ $# -eq 1 ] && [ -z "$1" ]; }; then
+    echo "run.sh: one option at most; see --help" >&2
+    exit 2
+fi
 case ${1:---small} in
 --small) ;;
 --long) long=yes ;;

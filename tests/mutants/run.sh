@@ -242,7 +242,7 @@ while [ $# -gt 0 ]; do
         ;;
     -*) die "unknown option '$1'; see --help" ;;
     *)
-        [ -f "$folder/$1.patch" ] || die "there is no $folder/$1.patch"
+        [ -n "$1" ] && [ -f "$folder/$1.patch" ] || die "there is no $folder/$1.patch"
         names+=("$1")
         ;;
     esac

@@ -5,6 +5,7 @@
  * and told as a story (--shrink does that for a schedule that is known to fail).
  * SHERD_SIMULATION_PERCENT scales --runs, for builds that are slow; SHERD_SIMULATION_NO_STORY
  * leaves the story out. */
+#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,25 +15,35 @@
 
 #include "tests/simulation/shrink.h"
 
+enum { RUNS_MAX = 1 << 30 };
+
 struct options {
     uint64_t seed, runs;
     unsigned k, m;
     bool trace, shrink;
 };
 
-static int usage(void)
+static int usage(FILE *to)
 {
-    fprintf(stderr,
-            "usage: test_simulation [--seed N] [--runs N] [--code k+m] [--trace] [--shrink]\n");
-    return 2;
+    fprintf(to, "usage: test_simulation [--seed N] [--runs N] [--code k+m] [--trace] [--shrink]\n");
+    return to == stdout ? 0 : 2;
 }
 
 static bool parse_number(const char *text, uint64_t *out)
 {
     char *end = NULL;
 
+    errno = 0;
     *out = strtoull(text, &end, 10);
-    return *text >= '0' && *text <= '9' && *end == '\0';
+    return errno == 0 && *text >= '0' && *text <= '9' && *end == '\0';
+}
+
+static bool parse_code(const char *text, struct options *o)
+{
+    int end = 0;
+
+    if (text[strspn(text, "0123456789+")] != '\0') return false; /* %u takes signs and blanks */
+    return sscanf(text, "%2u+%2u%n", &o->k, &o->m, &end) == 2 && text[end] == '\0';
 }
 
 static bool parse_option(int c, struct options *o)
@@ -40,7 +51,7 @@ static bool parse_option(int c, struct options *o)
     switch (c) {
     case 's': return parse_number(optarg, &o->seed);
     case 'r': return parse_number(optarg, &o->runs);
-    case 'c': return sscanf(optarg, "%u+%u", &o->k, &o->m) == 2;
+    case 'c': return parse_code(optarg, o);
     case 't': return o->trace = true;
     case 'k': return o->shrink = true;
     default: return false;
@@ -58,12 +69,15 @@ static bool parse(int argc, char **argv, struct options *o)
         {NULL,     0,                 NULL, 0  }
     };
     const char *percent = getenv("SHERD_SIMULATION_PERCENT");
+    uint64_t percents = 100;
     int c = 0;
 
     *o = (struct options){.seed = 1, .runs = 1000, .k = 4, .m = 2};
     while ((c = getopt_long(argc, argv, "", names, NULL)) != -1)
         if (!parse_option(c, o)) return false;
-    if (percent && o->runs > 1) o->runs = o->runs * strtoull(percent, NULL, 10) / 100 + 1;
+    if (percent && (!parse_number(percent, &percents) || percents > 10000)) return false;
+    if (o->runs < 1 || o->runs > RUNS_MAX) return false;
+    if (percent && o->runs > 1) o->runs = o->runs * percents / 100 + 1;
     return optind == argc && o->k >= 1 && o->k <= SIM_SLOTS_MAX && o->m <= SIM_SLOTS_MAX &&
            o->k + o->m <= SIM_SLOTS_MAX;
 }
@@ -130,6 +144,7 @@ static bool run(const struct options *o, struct sherd_ecc *ecc, struct sim_count
         if (failed) explain(c, o);
         if (failed && tell) tell_story(c, config);
     }
+    if (o->shrink && !failed) printf("nothing failed, so there is no story to tell\n");
     sim_cluster_fini(c);
     history_checker_free(checker);
     free(c);
@@ -143,10 +158,12 @@ int main(int argc, char **argv)
     struct sherd_ecc *ecc = NULL;
     bool failed = false;
 
-    if (!parse(argc, argv, &o)) return usage();
-    if (sherd_ecc_new(o.k, o.m, &ecc) < 0) return usage();
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) return usage(stdout);
+    if (!parse(argc, argv, &o)) return usage(stderr);
+    if (sherd_ecc_new(o.k, o.m, &ecc) < 0) return usage(stderr);
     failed = run(&o, ecc, &counts);
     print_counts(&counts, &o);
     sherd_ecc_free(ecc);
-    return failed;
+    /* What nobody could read is no proof. */
+    return failed || fflush(stdout) != 0 || ferror(stdout);
 }
