@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/frame.h"
 #include "coord/assert.h"
 
 enum {
@@ -69,7 +70,7 @@ static void skip_rest(void *socket)
     while (more) {
         zmq_msg_t part;
         zmq_msg_init(&part);
-        more = zmq_msg_recv(&part, socket, ZMQ_DONTWAIT) >= 0 && zmq_msg_more(&part);
+        more = sherd_frame_receive(&part, socket) >= 0 && zmq_msg_more(&part);
         zmq_msg_close(&part);
     }
 }
@@ -84,7 +85,7 @@ static int receive_frame(struct sherd_incoming *in, void *socket)
     if (rc < 0) return rc;
     frame = &in->frames[in->count];
     zmq_msg_init(frame);
-    if (zmq_msg_recv(frame, socket, ZMQ_DONTWAIT) < 0) {
+    if (sherd_frame_receive(frame, socket) < 0) {
         rc = -errno;
         zmq_msg_close(frame);
         return rc;
@@ -129,7 +130,7 @@ int sherd_monitor_receive(void *monitor, uint16_t *event)
     int rc = -EAGAIN;
 
     zmq_msg_init(&first);
-    if (zmq_msg_recv(&first, monitor, ZMQ_DONTWAIT) >= 0) {
+    if (sherd_frame_receive(&first, monitor) >= 0) {
         *event = 0;
         if (zmq_msg_size(&first) >= sizeof(*event))
             memcpy(event, zmq_msg_data(&first), sizeof(*event));
@@ -242,7 +243,7 @@ static int send_frames(struct sherd_batch *b, void *socket)
 {
     for (size_t i = 0; i < b->frame_count; i++) {
         int flags = ZMQ_DONTWAIT | (i + 1 < b->frame_count ? ZMQ_SNDMORE : 0);
-        if (zmq_msg_send(&b->frames[i], socket, flags) < 0) return -EPIPE;
+        if (sherd_frame_send(&b->frames[i], socket, flags) < 0) return -EPIPE;
     }
     return 0;
 }
@@ -281,7 +282,7 @@ int sherd_batch_send(struct sherd_batch *b, void *socket, struct sherd_envelope 
     put_envelope(b, e);
     rc = make_first(b, &first);
     if (rc == 0 &&
-        zmq_msg_send(&first, socket, ZMQ_DONTWAIT | (b->frame_count ? ZMQ_SNDMORE : 0)) < 0) {
+        sherd_frame_send(&first, socket, ZMQ_DONTWAIT | (b->frame_count ? ZMQ_SNDMORE : 0)) < 0) {
         zmq_msg_close(&first);
         rc = -EAGAIN;
     }

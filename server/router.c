@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/frame.h"
+
 enum { FIRST_BYTES = 4096, SEND_HWM = 1000, LINGER_MS = 200 };
 
 static void drop_frames(struct sherd_router_message *m)
@@ -53,7 +55,7 @@ static void skip_rest(void *socket)
 
     while (more) {
         zmq_msg_init(&part);
-        more = zmq_msg_recv(&part, socket, ZMQ_DONTWAIT) >= 0 && zmq_msg_more(&part);
+        more = sherd_frame_receive(&part, socket) >= 0 && zmq_msg_more(&part);
         zmq_msg_close(&part);
     }
 }
@@ -71,7 +73,7 @@ static int receive_frame(void *socket, struct sherd_router_message *m)
     }
     frame = &m->frames[m->frame_count];
     zmq_msg_init(frame);
-    if (zmq_msg_recv(frame, socket, ZMQ_DONTWAIT) < 0) {
+    if (sherd_frame_receive(frame, socket) < 0) {
         rc = -errno;
         zmq_msg_close(frame);
         return rc;
@@ -88,7 +90,7 @@ int sherd_router_receive(void *socket, struct sherd_router_message *m)
 
     drop_frames(m);
     zmq_msg_init(&m->identity);
-    if (zmq_msg_recv(&m->identity, socket, ZMQ_DONTWAIT) < 0) {
+    if (sherd_frame_receive(&m->identity, socket) < 0) {
         rc = errno;
         zmq_msg_close(&m->identity);
         return -rc;
@@ -197,19 +199,19 @@ int sherd_router_send(void *socket, const zmq_msg_t *identity, struct sherd_rout
     memcpy(zmq_msg_data(&first), r->buffer.data, r->buffer.size);
     zmq_msg_init(&address);
     if (zmq_msg_copy(&address, (zmq_msg_t *)(uintptr_t)identity) < 0 ||
-        zmq_msg_send(&address, socket, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) {
+        sherd_frame_send(&address, socket, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) {
         rc = -errno;
         zmq_msg_close(&address);
         zmq_msg_close(&first);
         return rc;
     }
-    if (zmq_msg_send(&first, socket, ZMQ_DONTWAIT | (r->frame_count ? ZMQ_SNDMORE : 0)) < 0) {
+    if (sherd_frame_send(&first, socket, ZMQ_DONTWAIT | (r->frame_count ? ZMQ_SNDMORE : 0)) < 0) {
         rc = -errno;
         zmq_msg_close(&first);
     }
     for (size_t i = 0; rc == 0 && i < r->frame_count; i++) {
         int more = i + 1 < r->frame_count ? ZMQ_SNDMORE : 0;
-        if (zmq_msg_send(&r->frames[i], socket, ZMQ_DONTWAIT | more) < 0) rc = -errno;
+        if (sherd_frame_send(&r->frames[i], socket, ZMQ_DONTWAIT | more) < 0) rc = -errno;
     }
     drop_reply_frames(r);
     return rc;
