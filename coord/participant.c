@@ -100,13 +100,17 @@ static bool is_crowded(const struct step *s)
 
 /* Whether nothing newer is here than the version that a conditional PREPARE expects. A tombstone is
  * expected by its own version, too: two of them are not the same, and an undecided one may yet turn
- * out to be dead. Who lacks that version, or has forgotten it, may accept: what matters is that no
- * other write came in between. */
+ * out to be dead. Who lacks that version may accept: what matters is that no other write came in
+ * between. A tombstone that was forgotten may have, where nothing is held and the version is not
+ * above the floor; tombstones are forgotten in clean epochs alone, in which all voters hold all. */
 static bool meets_expect(const struct step *s)
 {
     const struct sherd_entry *e = highest(s);
 
-    return !e || sherd_ballot_equal(e->version, s->r->expect) ||
+    if (!e)
+        return sherd_ballot_is_zero(s->r->expect) || !s->env->clean ||
+               sherd_ballot_compare(s->r->expect, s->env->floor) > 0;
+    return sherd_ballot_equal(e->version, s->r->expect) ||
            sherd_ballot_compare(e->ballot, s->r->expect) < 0;
 }
 

@@ -6,6 +6,7 @@
  *   I insert, committed   i insert    F forget (the floor passes everything first)
  *   q prepare of a Finish that chose the digit after it, of the first version; r also a RUN; Q no
  * room f forget, l prepare: while the floor is at the digit after it    u forget, while not clean
+ *   e, g  as E, while the floor is at the digit after that, in a clean epoch (e) or not (g)
  * Answers: + ack   b nack(ballot)  v nack(version)  u nack(undecided)  f nack(full)
  *          m promised  s state  x aborted  X aborted, exposed
  * What is held: ballots ascending, each with c when committed. */
@@ -48,7 +49,10 @@ static const struct row {
     {"a NACK for the version is for good",     "P5+ C5+ E64v P6b",    "5c", false},
     {"a tombstone is expected by its version", "T5+ C5+ E60v E75+",   "5c7", false},
     {"... and only by its own",                "T5+ C5+ T6+ E75v",    "5c6", false},
-    {"what was forgotten may be expected",     "T5+ C5+ F5+ E75+",    "7",  false},
+    {"what is above the floor may be expected", "e754+",             "7",  false},
+    {"... no value, too",                      "e705+",              "7",  false},
+    {"... what is not may be forgotten since", "e755v P7b e805+",   "8",  false},
+    {"... but in no epoch that is not clean",  "g755+",              "7",  false},
     {"a Finish drops what it passed over",     "P3+ P5+ P6+ M7m q75+", "357", false},
     {"... and all, when it chose nothing",     "P3+ P5+ q70+",        "7",  false},
     {"... but nothing committed",              "P3+ P5+ C5+ P6+ q73+", "5c7", false},
@@ -93,12 +97,13 @@ static struct sherd_ballot ballot(unsigned clock)
 
 static struct sherd_request request_of(const char *step)
 {
-    static const char letters[] = "PpqrETMRCAaIFfluLQi";
+    static const char letters[] = "PpqrETMRCAaIFfluLQieg";
     static const uint8_t kinds[] = {SHERD_PREPARE, SHERD_PREPARE, SHERD_PREPARE, SHERD_PREPARE,
                                     SHERD_PREPARE, SHERD_PREPARE, SHERD_PROMISE, SHERD_READ,
                                     SHERD_COMMIT,  SHERD_ABORT,   SHERD_ABORT,   SHERD_INSERT,
                                     SHERD_FORGET,  SHERD_FORGET,  SHERD_PREPARE, SHERD_FORGET,
-                                    SHERD_PREPARE, SHERD_PREPARE, SHERD_INSERT};
+                                    SHERD_PREPARE, SHERD_PREPARE, SHERD_INSERT,  SHERD_PREPARE,
+                                    SHERD_PREPARE};
     struct sherd_request r = {
         .kind = kinds[strchr(letters, *step) - letters], .epoch = 1, .shard_frame = -1};
 
@@ -117,7 +122,7 @@ static struct sherd_request request_of(const char *step)
         if (*step == 'r') r.meta.flags = SHERD_META_RUN;
         if (step[2] != '0') r.expect = ballot((unsigned)(step[2] - '0'));
     }
-    if (*step == 'E') {
+    if (strchr("Eeg", *step)) {
         r.flags = SHERD_WITH_EXPECT;
         if (step[2] != '0') r.expect = ballot((unsigned)(step[2] - '0'));
     }
@@ -154,7 +159,8 @@ static void run_row(void **state)
         r = request_of(step);
         env.floor = r.kind == SHERD_FORGET ? ballot(50) : SHERD_BALLOT_ZERO;
         if (strchr("fl", *step)) env.floor = ballot((unsigned)(step[2] - '0'));
-        env.clean = *step != 'u';
+        if (strchr("eg", *step)) env.floor = ballot((unsigned)(step[3] - '0'));
+        env.clean = *step != 'u' && *step != 'g';
         env.room = !row->full && *step != 'Q';
         sherd_participant_step(&env, &r, &record, &change, &answer);
         if (letter_of(&answer) != step[strcspn(step, " ") - 1])
