@@ -9,7 +9,8 @@ trap 'rm -rf "$work"' EXIT
 
 tests/tidy/promises.sh
 for again in one two; do
-    "$build/tests/test_simulation" --code 2+2 --seed 532 --runs 1 --trace >"$work/$again"
+    "$build/tests/test_simulation" --code 2+2 --seed 532 --runs 1 --trace |
+        grep -v 'processor time$' >"$work/$again" # which is the machine's, not the schedule's
 done
 cmp "$work/one" "$work/two"
 lines=$(wc -l <"$work/one")
