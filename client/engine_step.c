@@ -377,8 +377,8 @@ static void bind(struct sherd_engine *e, struct sherd_run *run)
 void sherd_run_step(struct sherd_engine *e, struct sherd_run *run, const struct sherd_event *event)
 {
     bool was_reading = run->op.phase == SHERD_PHASE_READING;
-    bool was_writing = run->op.phase == SHERD_PHASE_WRITING;
-    struct sherd_writer writer = run->op.writer;
+    bool is_watched = SHERD_HAS_HOOKS && run->op.phase == SHERD_PHASE_WRITING;
+    struct sherd_writer writer;
     struct sherd_env env = {
         .map = e->map->map,
         .clock = &e->clock,
@@ -392,8 +392,9 @@ void sherd_run_step(struct sherd_engine *e, struct sherd_run *run, const struct 
     };
     struct sherd_effects effects;
 
+    if (is_watched) writer = run->op.writer;
     sherd_operation_step(&run->op, &env, event, &effects);
-    if (was_writing) note_acks(&writer, &run->op.writer);
+    if (is_watched) note_acks(&writer, &run->op.writer);
     bind(e, run);
     if (was_reading && run->op.phase != SHERD_PHASE_READING &&
         run->op.reader.verdict == SHERD_READER_COMPLETE)

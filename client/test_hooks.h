@@ -24,6 +24,8 @@
 
 #ifdef SHERD_TEST_HOOKS
 
+enum { SHERD_HAS_HOOKS = true };
+
 /* Passes a SEND; returns the slots that it may go to. */
 uint32_t sherd_hook_send(uint8_t message, uint32_t slots);
 
@@ -36,6 +38,8 @@ void sherd_hook_flushed(uint64_t now_us);
 int64_t sherd_hook_clock_ms(void);
 
 #else
+
+enum { SHERD_HAS_HOOKS = false };
 
 static inline uint32_t sherd_hook_send(uint8_t message, uint32_t slots)
 {

@@ -144,7 +144,7 @@ struct sim_client {
     uint64_t client, tag;
     struct sherd_hlc clock;
     int64_t skew_ms;
-    uint64_t frozen_until_us, refresh_us;
+    uint64_t frozen_until_us;
     const struct sim_map *map;
     bool connected[SIM_NODES_MAX];                          /* and greeted: its PONG came */
     uint64_t session[SIM_NODES_MAX], number[SIM_NODES_MAX]; /* session 0: no connection */

@@ -98,12 +98,11 @@ static struct sherd_ballot ballot(unsigned clock)
 static struct sherd_request request_of(const char *step)
 {
     static const char letters[] = "PpqrETMRCAaIFfluLQieg";
-    static const uint8_t kinds[] = {SHERD_PREPARE, SHERD_PREPARE, SHERD_PREPARE, SHERD_PREPARE,
-                                    SHERD_PREPARE, SHERD_PREPARE, SHERD_PROMISE, SHERD_READ,
-                                    SHERD_COMMIT,  SHERD_ABORT,   SHERD_ABORT,   SHERD_INSERT,
-                                    SHERD_FORGET,  SHERD_FORGET,  SHERD_PREPARE, SHERD_FORGET,
-                                    SHERD_PREPARE, SHERD_PREPARE, SHERD_INSERT,  SHERD_PREPARE,
-                                    SHERD_PREPARE};
+    static const uint8_t kinds[] = {
+        SHERD_PREPARE, SHERD_PREPARE, SHERD_PREPARE, SHERD_PREPARE, SHERD_PREPARE, SHERD_PREPARE,
+        SHERD_PROMISE, SHERD_READ,    SHERD_COMMIT,  SHERD_ABORT,   SHERD_ABORT,   SHERD_INSERT,
+        SHERD_FORGET,  SHERD_FORGET,  SHERD_PREPARE, SHERD_FORGET,  SHERD_PREPARE, SHERD_PREPARE,
+        SHERD_INSERT,  SHERD_PREPARE, SHERD_PREPARE};
     struct sherd_request r = {
         .kind = kinds[strchr(letters, *step) - letters], .epoch = 1, .shard_frame = -1};
 
