@@ -72,6 +72,13 @@ static bool is_same(const struct sherd_record *a, const struct sherd_record *b)
     return true;
 }
 
+/* Only what it holds: records are mostly short, and this is done for every message. */
+static void copy_record(struct sherd_record *to, const struct sherd_record *from)
+{
+    memcpy(to, from,
+           offsetof(struct sherd_record, entries) + from->count * sizeof(from->entries[0]));
+}
+
 /* Moves the shards of the entries into the cell's own room. */
 static void keep(struct sim_cell *cell, const struct sherd_record *record)
 {
@@ -82,7 +89,7 @@ static void keep(struct sim_cell *cell, const struct sherd_record *record)
         SHERD_ASSERT(shard->size <= SIM_VALUE_BYTES_MAX);
         if (shard->data) memcpy(room[i], shard->data, shard->size);
     }
-    cell->record = *record;
+    copy_record(&cell->record, record);
     for (uint8_t i = 0; i < record->count; i++) {
         struct sherd_bytes *shard = &cell->record.entries[i].shard;
         if (!shard->data) continue;
@@ -202,10 +209,12 @@ static void serve_key(struct sim_node *n, uint8_t from, const struct sherd_envel
 {
     struct sim_cluster *c = n->cluster;
     struct sherd_participant_env env = env_of(n, r);
-    struct sherd_record record = n->cells[key].record, copy = record;
+    struct sherd_record record, copy;
     struct sherd_change change;
     struct sherd_answer a;
 
+    copy_record(&record, &n->cells[key].record);
+    copy_record(&copy, &record);
     a.epoch = n->states[r->partition].epoch;
     sherd_participant_step(&env, r, &record, &change, &a);
     carry_out(&change, r, &record, &copy);

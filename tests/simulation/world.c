@@ -57,12 +57,7 @@ uint64_t sim_below(struct sim_world *w, uint64_t limit)
 
 bool sim_chance(struct sim_world *w, uint32_t per_million)
 {
-    return per_million != 0 && sim_below(w, 1000000) < per_million;
-}
-
-static bool is_before(const struct sim_event *a, const struct sim_event *b)
-{
-    return a->at_us != b->at_us ? a->at_us < b->at_us : a->order < b->order;
+    return per_million != 0 && sim_random(w) % 1000000 < per_million;
 }
 
 static void grow(struct sim_world *w)
@@ -76,12 +71,14 @@ static void grow(struct sim_world *w)
 void sim_after(struct sim_world *w, uint64_t delay_us, sim_action run, void *context,
                uint64_t argument)
 {
-    struct sim_event e = {w->now_us + delay_us, w->order++, argument, run, context};
+    uint64_t at_us = w->now_us + delay_us;
+    struct sim_event e = {at_us << SIM_ORDER_BITS | w->order++, argument, run, context};
     size_t at;
 
+    SHERD_ASSERT(at_us >> (64 - SIM_ORDER_BITS) == 0 && w->order >> SIM_ORDER_BITS == 0);
     grow(w);
     at = w->count++;
-    while (at > 0 && is_before(&e, &w->heap[(at - 1) / 2])) {
+    while (at > 0 && e.turn < w->heap[(at - 1) / 2].turn) {
         w->heap[at] = w->heap[(at - 1) / 2];
         at = (at - 1) / 2;
     }
@@ -95,8 +92,8 @@ static struct sim_event take_first(struct sim_world *w)
     size_t at = 0;
 
     for (size_t child; (child = 2 * at + 1) < w->count; at = child) {
-        if (child + 1 < w->count && is_before(&w->heap[child + 1], &w->heap[child])) child++;
-        if (!is_before(&w->heap[child], &last)) break;
+        child += child + 1 < w->count && w->heap[child + 1].turn < w->heap[child].turn;
+        if (last.turn <= w->heap[child].turn) break;
         w->heap[at] = w->heap[child];
     }
     w->heap[at] = last;
@@ -107,12 +104,12 @@ bool sim_world_step(struct sim_world *w, uint64_t until_us)
 {
     struct sim_event e;
 
-    if (w->count == 0 || w->heap[0].at_us > until_us) {
+    if (w->count == 0 || w->heap[0].turn >> SIM_ORDER_BITS > until_us) {
         if (w->now_us < until_us) w->now_us = until_us;
         return false;
     }
     e = take_first(w);
-    w->now_us = e.at_us;
+    w->now_us = e.turn >> SIM_ORDER_BITS;
     e.run(e.context, e.argument);
     return true;
 }

@@ -13,7 +13,8 @@
 typedef void (*sim_action)(void *context, uint64_t argument);
 
 struct sim_event {
-    uint64_t at_us, order, argument;
+    uint64_t turn; /* when, in us, and below that the order: one comparison says who is first */
+    uint64_t argument;
     sim_action run;
     void *context;
 };
@@ -29,7 +30,7 @@ struct sim_world {
     uint64_t seed;
     uint64_t random;
     uint64_t now_us;
-    uint64_t order; /* of events added so far */
+    uint64_t order; /* of events added so far; below 2^SIM_ORDER_BITS */
     struct sim_event *heap;
     size_t count, capacity;
     struct sim_chunk *chunks, *chunk; /* all, and the one in use */
@@ -39,7 +40,7 @@ struct sim_world {
     char failure[256];
 };
 
-enum { SIM_MS = 1000, SIM_SECOND = 1000 * 1000 };
+enum { SIM_MS = 1000, SIM_SECOND = 1000 * 1000, SIM_ORDER_BITS = 24 };
 
 void sim_world_init(struct sim_world *w, uint64_t seed, bool trace);
 void sim_world_fini(struct sim_world *w);
