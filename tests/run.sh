@@ -10,7 +10,7 @@
 # Stages; presets build in build/<preset>. A stage that fails does not stop the next. Missing
 # packages are installed first.
 #   dev         address and undefined sanitizers; every test
-#   chaos       two minutes of real faults, in the dev build, beside the next two stages
+#   chaos       two minutes of real faults, in the dev build, beside the next stages, to fuzz
 #   release     -O2; 200 000 schedules of the simulator, with their figures
 #   tsan        thread sanitizer; tests labelled tsan: what has threads
 #   clang       compiled
@@ -193,11 +193,11 @@ if build release; then
     step "simulation" tests/simulation/run.sh $long_option
     tests release -L '^tidy$'
 fi
-[ -z "$chaos_pid" ] || end_chaos
 if build tsan; then tests tsan -L '^tsan$'; fi
 build clang
 # shellcheck disable=SC2086
 step fuzz tests/fuzz/run.sh $long_option
+[ -z "$chaos_pid" ] || end_chaos
 step model tests/model/run.sh ${long_option:---small}
 step "mutants, self-test" tests/mutants/run.sh --self-test
 if [ -z "$long_option" ]; then
