@@ -74,14 +74,15 @@ static void list_keys(struct sherd_service *s, const struct sherd_request *r, ui
 {
     struct sherd_store_key cursor = {r->partition, 0, r->key}, key;
     struct sherd_record record;
+    bool with_shards = (r->flags & SHERD_WITH_SHARD) != 0;
     unsigned visits = 0;
 
     if (r->key.size != 0) cursor.hash = sherd_hash_key(r->key.data, r->key.size);
-    while (s->store->ops->next(s->store, r->partition, &cursor, &key, &record)) {
+    while (s->store->ops->next(s->store, r->partition, &cursor, with_shards, &key, &record) == 1) {
         cursor = key;
         if (is_wanted(r, &key, &record)) {
             show(s, &key, &record);
-            trim_shards(&record, (r->flags & SHERD_WITH_SHARD) != 0);
+            trim_shards(&record, with_shards);
             if (!put_item(&s->page, key.key, record.entries, record.count)) return;
         }
         if (s->page.size >= limit) return;
@@ -122,7 +123,7 @@ static int put_keys_of(struct sherd_service *s, const struct sherd_queue_item *i
         cursor = (struct sherd_store_key){
             item->partition, 0, {NULL, 0}
         };
-    while (s->store->ops->next(s->store, item->partition, &cursor, &key, &record) &&
+    while (s->store->ops->next(s->store, item->partition, &cursor, false, &key, &record) == 1 &&
            key.hash <= item->hash) {
         if (key.hash == item->hash && is_meant(&record, item->ballot)) {
             if (!put_item(page, key.key, NULL, 0)) return -ENOMEM;

@@ -127,7 +127,7 @@ static void on_key(struct sherd_service *s, struct sherd_request *r, zmq_msg_t *
     struct sherd_answer answer;
     zmq_msg_t *framed[SHERD_ENTRIES_MAX];
 
-    s->store->ops->load(s->store, &key, &record);
+    s->store->ops->load(s->store, &key, (r->flags & SHERD_WITH_SHARD) != 0, &record);
     sherd_participant_step(&env, r, &record, &change, &answer);
     if (sherd_change_is_any(&change) &&
         s->store->ops->apply(s->store, &key, &record, &change, frame) < 0) {

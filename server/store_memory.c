@@ -117,13 +117,15 @@ static void fill_record(struct sherd_store_cell *c, struct sherd_record *out)
     if (c) sherd_store_cell_bounds(c, &out->promised, &out->refused);
 }
 
-static void memory_load(struct sherd_store *s, const struct sherd_store_key *key,
-                        struct sherd_record *out)
+static int memory_load(struct sherd_store *s, const struct sherd_store_key *key, bool with_shards,
+                       struct sherd_record *out)
 {
     const struct sherd_store_slot *slot =
         sherd_store_table_find(table_of(s, key->partition), key->hash, key->key);
 
+    (void)with_shards;
     fill_record(slot ? slot->cell : NULL, out);
+    return 0;
 }
 
 static bool has_bounds(const struct sherd_record *r)
@@ -282,24 +284,25 @@ static bool memory_has_room(const struct sherd_store *s, size_t key_size, size_t
     return m->stats.bytes + need <= limit;
 }
 
-static bool memory_next(struct sherd_store *s, uint16_t partition,
-                        const struct sherd_store_key *cursor, struct sherd_store_key *key,
-                        struct sherd_record *out)
+static int memory_next(struct sherd_store *s, uint16_t partition,
+                       const struct sherd_store_key *cursor, bool with_shards,
+                       struct sherd_store_key *key, struct sherd_record *out)
 {
     struct sherd_store_table *t = table_of(s, partition);
     const struct sherd_store_slot *slot =
         cursor->key.size == 0 ? sherd_store_table_walk(t, t->slots)
                               : sherd_store_table_after(t, cursor->hash, cursor->key);
 
-    if (!slot) return false;
+    (void)with_shards;
+    if (!slot) return 0;
     key->partition = partition;
     key->hash = slot->hash;
     key->key = sherd_store_cell_key(slot->cell);
     fill_record(slot->cell, out);
-    return true;
+    return 1;
 }
 
-static void memory_strip(struct sherd_store *s, const struct sherd_store_key *key, void *handle)
+static int memory_strip(struct sherd_store *s, const struct sherd_store_key *key, void *handle)
 {
     struct memory *m = memory_of(s);
     struct sherd_store_slot *slot =
@@ -312,6 +315,7 @@ static void memory_strip(struct sherd_store *s, const struct sherd_store_key *ke
     count_cell(m, *link, -1);
     *link = sherd_store_cell_strip(*link);
     count_cell(m, *link, 1);
+    return 0;
 }
 
 static void memory_drop_partition(struct sherd_store *s, uint16_t partition)
@@ -327,7 +331,28 @@ static void memory_drop_partition(struct sherd_store *s, uint16_t partition)
     sherd_store_table_fini(t);
 }
 
+static int memory_save(struct sherd_store *s, enum sherd_store_note note, struct sherd_bytes bytes)
+{
+    (void)s;
+    (void)note;
+    (void)bytes;
+    return 0;
+}
+
+static struct sherd_bytes memory_fetch(struct sherd_store *s, enum sherd_store_note note)
+{
+    (void)s;
+    (void)note;
+    return (struct sherd_bytes){NULL, 0};
+}
+
 static int memory_sync(struct sherd_store *s)
+{
+    (void)s;
+    return 0;
+}
+
+static int memory_fault(const struct sherd_store *s)
 {
     (void)s;
     return 0;
@@ -354,7 +379,10 @@ static const struct sherd_store_ops memory_ops = {
     .next = memory_next,
     .strip = memory_strip,
     .drop_partition = memory_drop_partition,
+    .save = memory_save,
+    .fetch = memory_fetch,
     .sync = memory_sync,
+    .fault = memory_fault,
     .stats = memory_stats,
     .close = memory_close,
 };

@@ -36,7 +36,7 @@ static void strip_expired(struct sherd_service *s, const struct sherd_store_key 
             stripped = true;
         }
     }
-    if (stripped) s->store->ops->load(s->store, key, record); /* the views are gone */
+    if (stripped) s->store->ops->load(s->store, key, false, record); /* the views are gone */
 }
 
 /* A lone committed tombstone, or expired value without its shard, from before the floor's reach. */
@@ -102,7 +102,7 @@ void sherd_service_walk(struct sherd_service *s)
     if (s->undecided_lost && !s->find_undecided && s->now_ms >= s->find_again_ms) begin_finding(s);
     if (s->now_ms < s->walk_again_ms) return;
     for (unsigned i = 0; i < WALK_RECORDS;) {
-        if (!s->store->ops->next(s->store, s->walk.partition, &s->walk, &key, &record)) {
+        if (s->store->ops->next(s->store, s->walk.partition, &s->walk, false, &key, &record) != 1) {
             s->walk.partition = (uint16_t)((s->walk.partition + 1) % SHERD_PARTITIONS);
             s->walk.key.size = 0;
             s->walk.hash = 0;

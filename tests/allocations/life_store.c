@@ -44,13 +44,13 @@ static void strip(struct life *l, struct sherd_store *s, unsigned i)
     char name[8];
 
     key_of(i, name, &key);
-    s->ops->load(s, &key, &record);
+    s->ops->load(s, &key, true, &record);
     if (record.count != 1) {
         life_fail(l, "%s is gone from the store", name);
         return;
     }
     s->ops->strip(s, &key, record.entries[0].handle);
-    s->ops->load(s, &key, &record);
+    s->ops->load(s, &key, true, &record);
     if (record.count != 1 || record.entries[0].has_shard || record.entries[0].ballot.clock != i + 1)
         life_fail(l, "%s is not what it was without its shard", name);
 }
@@ -63,7 +63,7 @@ static void remove_one(struct sherd_store *s, unsigned i)
     char name[8];
 
     key_of(i, name, &key);
-    s->ops->load(s, &key, &record);
+    s->ops->load(s, &key, true, &record);
     s->ops->apply(s, &key, &record, &change, NULL);
 }
 

@@ -324,14 +324,14 @@ static void check_order(struct sherd_store *s, struct model *m, uint16_t partiti
             sorted[count++] = (struct place){&m->keys[i], &m->records[i]};
     qsort(sorted, count, sizeof(sorted[0]), compare_places);
     for (size_t i = 0; i < count; i++, cursor = key) {
-        assert_true(s->ops->next(s, partition, &cursor, &key, &record));
+        assert_int_equal(s->ops->next(s, partition, &cursor, true, &key, &record), 1);
         assert_int_equal(key.partition, partition);
         assert_int_equal(key.hash, sorted[i].key->hash);
         assert_int_equal(key.key.size, sorted[i].key->key.size);
         assert_memory_equal(key.key.data, sorted[i].key->key.data, key.key.size);
         assert_record_equal(s, &record, sorted[i].record);
     }
-    assert_false(s->ops->next(s, partition, &cursor, &key, &record));
+    assert_int_equal(s->ops->next(s, partition, &cursor, true, &key, &record), 0);
 }
 
 void check_against_model(struct sherd_store *s)
@@ -348,7 +348,7 @@ void check_against_model(struct sherd_store *s)
     memset(&loaded, 0xa5, sizeof(loaded)); /* load may leave unused fields as they are */
     for (unsigned n = 1; n <= OPERATIONS; n++) {
         size_t i = next_random() % KEYS;
-        s->ops->load(s, &m->keys[i], &loaded);
+        s->ops->load(s, &m->keys[i], true, &loaded);
         assert_record_equal(s, &loaded, &m->records[i]);
         if (one_in(2000)) {
             drop_some_partition(s, m);

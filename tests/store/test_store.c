@@ -73,13 +73,13 @@ static void unknown_key_is_all_zero(void **state)
     struct sherd_record record;
 
     memset(&record, 0xa5, sizeof(record));
-    s->ops->load(s, &key, &record);
+    s->ops->load(s, &key, true, &record);
     assert_int_equal(record.count, 0);
     assert_true(sherd_ballot_is_zero(record.promised));
     assert_true(sherd_ballot_is_zero(record.refused));
-    assert_false(s->ops->next(s, 9, &cursor, &key, &record));
+    assert_int_equal(s->ops->next(s, 9, &cursor, true, &key, &record), 0);
     cursor = key_of(9, 9, "nobody");
-    assert_false(s->ops->next(s, 9, &cursor, &key, &record));
+    assert_int_equal(s->ops->next(s, 9, &cursor, true, &key, &record), 0);
     forget_key(s, &cursor);
     s->ops->drop_partition(s, 9);
     assert_int_equal(s->ops->sync(s), 0);
@@ -93,12 +93,12 @@ static void empty_shard_is_a_shard(void **state)
     struct sherd_record record;
 
     assert_int_equal(put_new(s, &key, (struct sherd_bytes){NULL, 0}, NULL), 0);
-    s->ops->load(s, &key, &record);
+    s->ops->load(s, &key, true, &record);
     assert_true(record.entries[0].has_shard);
     assert_non_null(record.entries[0].shard.data);
     assert_int_equal(stats_of(s).shards, 1);
     s->ops->strip(s, &key, record.entries[0].handle);
-    s->ops->load(s, &key, &record);
+    s->ops->load(s, &key, true, &record);
     assert_false(record.entries[0].has_shard);
     assert_null(record.entries[0].shard.data);
     assert_int_equal(stats_of(s).shards, 0);
@@ -116,11 +116,11 @@ static void bounds_cost_only_while_there(void **state)
 
     assert_int_equal(put_new(s, &key, key.key, NULL), 0);
     bytes = stats_of(s).bytes;
-    s->ops->load(s, &key, &record);
+    s->ops->load(s, &key, true, &record);
     record.refused = (struct sherd_ballot){4, 5, 6};
     assert_int_equal(s->ops->apply(s, &key, &record, &change, NULL), 0);
     assert_true(stats_of(s).bytes > bytes);
-    s->ops->load(s, &key, &record);
+    s->ops->load(s, &key, true, &record);
     assert_ballot_equal(record.refused, (struct sherd_ballot){4, 5, 6});
     assert_true(sherd_ballot_is_zero(record.promised));
     record.refused = SHERD_BALLOT_ZERO;
@@ -142,13 +142,13 @@ static void walk_survives_changes(void **state)
         assert_int_equal(put_new(s, &k, k.key, NULL), 0);
     }
     for (size_t i = 0; i < LEN(texts); i++) {
-        assert_true(s->ops->next(s, 3, &cursor, &key, &record));
+        assert_int_equal(s->ops->next(s, 3, &cursor, true, &key, &record), 1);
         assert_memory_equal(key.key.data, texts[i], strlen(texts[i]));
         cursor = key_of(3, 5, texts[i]);
         forget_key(s, &cursor);
         if (i == 3) assert_int_equal(put_new(s, &late, late.key, NULL), 0); /* behind the cursor */
     }
-    assert_false(s->ops->next(s, 3, &cursor, &key, &record));
+    assert_int_equal(s->ops->next(s, 3, &cursor, true, &key, &record), 0);
     s->ops->close(s);
 }
 
@@ -174,7 +174,7 @@ static void frame_is_shared_and_freed_once(void **state)
     assert_int_equal(freed, 0);
     assert_true(stats_of(s).bytes > bytes + SHARD_MAX);
 
-    s->ops->load(s, &key, &record);
+    s->ops->load(s, &key, true, &record);
     assert_ptr_equal(record.entries[0].shard.data, shard.data); /* nobody copied it */
     zmq_msg_init(&copy);
     zmq_msg_copy(&copy, s->ops->frame(s, record.entries[0].handle));

@@ -90,7 +90,7 @@ static int try_row(struct sherd_store *s, const struct row *row, zmq_msg_t *fram
     struct sherd_change change = {.put = true, .bounds = row->with_bounds};
     struct sherd_record r;
 
-    s->ops->load(s, &tried, &r);
+    s->ops->load(s, &tried, true, &r);
     if (row->with_bounds) r.promised = (struct sherd_ballot){5, 5, 5};
     r.entries[r.count++] = (struct sherd_entry){
         .ballot = {3,  3, 3},
@@ -124,7 +124,7 @@ static void run_row(void **state)
         assert_int_equal(rc, -ENOMEM);
         assert_memory_equal(&before, &after, sizeof(before));
         assert_int_equal(zmq_msg_size(&frame), 1000); /* still the caller's */
-        s->ops->load(s, &tried, &r);
+        s->ops->load(s, &tried, true, &r);
         assert_int_equal(r.count, row->entry_before);
         assert_true(sherd_ballot_is_zero(r.promised));
     }
@@ -132,7 +132,7 @@ static void run_row(void **state)
     assert_int_equal(try_row(s, row, &frame), 0);
     assert_int_equal(allocations_left, 0);
     allocations_left = -1;
-    s->ops->load(s, &tried, &r);
+    s->ops->load(s, &tried, true, &r);
     assert_int_equal(r.count, row->entry_before + 1);
     zmq_msg_close(&frame);
     s->ops->close(s);

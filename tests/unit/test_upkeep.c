@@ -90,7 +90,7 @@ static struct sherd_record held(void)
     };
     struct sherd_record record;
 
-    s->store->ops->load(s->store, &key, &record);
+    s->store->ops->load(s->store, &key, true, &record);
     return record;
 }
 
