@@ -20,7 +20,12 @@
 
 #define LEN(array) (sizeof(array) / sizeof((array)[0]))
 
-enum { FILE_BYTES_MAX = 1 << 20, INCLUDE_DEPTH_MAX = 8, PATH_BYTES_MAX = 4096 };
+enum {
+    FILE_BYTES_MAX = 1 << 20,
+    INCLUDE_DEPTH_MAX = 8,
+    PATH_BYTES_MAX = 4096,
+    SYNC_MS_MAX = 60000,
+};
 
 struct load {
     char *error;
@@ -146,7 +151,29 @@ static bool is_endpoint(const char *text)
 
 static bool is_keeper(const char *text) { return *text == '\0' || is_endpoint(text); }
 
-static bool is_store(const char *text) { return strcmp(text, "memory") == 0; }
+bool sherd_conf_is_store(const char *text)
+{
+    return strcmp(text, "memory") == 0 || strcmp(text, "lmdb") == 0;
+}
+
+/* "always": 0; "100ms": 100. */
+static int parse_sync(const char *text, uint32_t *ms)
+{
+    uint64_t value = 0;
+
+    *ms = 0;
+    if (strcmp(text, "always") == 0) return 0;
+    if (parse_digits(&text, &value) != 0 || strcmp(text, "ms") != 0) return -EINVAL;
+    if (value < 1 || value > SYNC_MS_MAX) return -EINVAL;
+    *ms = (uint32_t)value;
+    return 0;
+}
+
+bool sherd_conf_is_sync(const char *text)
+{
+    uint32_t ms;
+    return parse_sync(text, &ms) == 0;
+}
 
 static const char *const log_levels[] = {
     [SHERD_CONF_ERROR] = "error",
@@ -187,7 +214,8 @@ static const struct rule {
     {"self", NULL, NULL, 0, SHERD_NODES_MAX - 1},
     {"keeper_dir", is_path, "shorter than 1024 bytes", 0, 0},
     {"state_dir", is_path, "shorter than 1024 bytes", 0, 0},
-    {"store", is_store, "\"memory\": there is no other store yet", 0, 0},
+    {"store", sherd_conf_is_store, "\"memory\" or \"lmdb\"", 0, 0},
+    {"sync", sherd_conf_is_sync, "\"always\", or milliseconds from \"1ms\" to \"60000ms\"", 0, 0},
     {"max_memory", is_size, SIZE, 0, 0},
     {"recovery_rate", is_size, SIZE, 0, 0},
     {"vacate_after_ms", NULL, NULL, 1000, 7L * 24 * 3600 * 1000},
@@ -498,6 +526,7 @@ static int fill(cfg_t *cfg, struct sherd_conf *out)
     copy(conf.keeper_dir, sizeof(conf.keeper_dir), cfg_getstr(cfg, "keeper_dir"));
     copy(conf.state_dir, sizeof(conf.state_dir), cfg_getstr(cfg, "state_dir"));
     copy(conf.store, sizeof(conf.store), cfg_getstr(cfg, "store"));
+    parse_sync(cfg_getstr(cfg, "sync"), &conf.sync_ms);
     sherd_parse_code(cfg_getstr(cfg, "code"), &conf.k, &conf.m); /* all of them checked before */
     sherd_parse_size(cfg_getstr(cfg, "max_memory"), &conf.max_memory_bytes);
     sherd_parse_size(cfg_getstr(cfg, "recovery_rate"), &conf.recovery_rate_bytes);
@@ -525,6 +554,7 @@ static cfg_t *new_cfg(void)
         CFG_STR("keeper_dir", "", CFGF_NONE),
         CFG_STR("state_dir", "/var/lib/sherd", CFGF_NONE),
         CFG_STR("store", "memory", CFGF_NONE),
+        CFG_STR("sync", "always", CFGF_NONE),
         CFG_STR("max_memory", "0", CFGF_NONE),
         CFG_STR("recovery_rate", "64MiB", CFGF_NONE),
         CFG_INT("vacate_after_ms", 30000, CFGF_NONE),

@@ -6,6 +6,7 @@
 #ifndef SHERD_CLIENT_CONF_H
 #define SHERD_CLIENT_CONF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,7 +41,8 @@ struct sherd_conf {
     int self;                                   /* id of this node, or SHERD_CONF_NO_SELF */
     char keeper_dir[SHERD_CONF_PATH_BYTES_MAX]; /* "": this node does not carry the keeper */
     char state_dir[SHERD_CONF_PATH_BYTES_MAX];
-    char store[16];               /* "memory" */
+    char store[16];               /* "memory" or "lmdb" */
+    uint32_t sync_ms;             /* lmdb: between two syncs; 0: one before each answer */
     uint64_t max_memory_bytes;    /* 0: the server's default */
     uint64_t recovery_rate_bytes; /* a second; 0: unlimited */
     uint32_t vacate_after_ms;
@@ -58,6 +60,10 @@ void sherd_conf_fini(struct sherd_conf *conf);
 
 /* "4+2" -> 4, 2. Plain decimals, 1 <= k, k + m <= SHERD_SLOTS_MAX; -EINVAL. */
 int sherd_parse_code(const char *text, unsigned *k, unsigned *m);
+
+/* Whether the options `store` and `sync` may be that. */
+bool sherd_conf_is_store(const char *text);
+bool sherd_conf_is_sync(const char *text);
 
 /* "4096", "64KiB", "16MiB", "2GiB" -> bytes. -EINVAL: anything else; -ERANGE: above 2^64 - 1. */
 int sherd_parse_size(const char *text, uint64_t *bytes);

@@ -47,6 +47,11 @@ struct sherd_record {
     struct sherd_entry entries[SHERD_ENTRIES_MAX];
 };
 
+static inline bool sherd_record_has_bounds(const struct sherd_record *r)
+{
+    return !sherd_ballot_is_zero(r->promised) || !sherd_ballot_is_zero(r->refused);
+}
+
 /* Whether readers find no bytes under this: a tombstone, or expired at `wall_ms` (an expired entry
  * is a tombstone of the same ballot and version: PROTOCOL 8), or the marker of a lost value. */
 static inline bool sherd_meta_is_empty(const struct sherd_meta *m, uint64_t wall_ms)

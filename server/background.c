@@ -10,7 +10,6 @@
 #include "client/log.h"
 #include "server/heartbeat.h"
 #include "server/recovery.h"
-#include "server/service.h"
 #include "server/sweep.h"
 
 enum {
@@ -62,6 +61,19 @@ static void note_absence(struct sherd_background *b)
     b->heard_clock = sherd_turn_clock_before(t, LOOKBACK_MS);
 }
 
+/* How far back this node must look if it ends now, for its store to remember. */
+static void note_seen(struct sherd_background *b)
+{
+    _Atomic uint64_t *seen = &b->turn.progress->seen;
+    uint64_t missed = sherd_recovery_missed_since(b->recovery);
+
+    if (!b->sealed.map) return;
+    if (missed == UINT64_MAX)
+        atomic_store(seen, b->heard_clock);
+    else if (missed < atomic_load(seen))
+        atomic_store(seen, missed);
+}
+
 static uint32_t run_turn(struct sherd_background *b)
 {
     struct sherd_turn *t = &b->turn;
@@ -80,6 +92,7 @@ static uint32_t run_turn(struct sherd_background *b)
     sherd_heartbeat_turn(&b->heartbeat, t, sherd_recovery_is_busy(b->recovery));
     atomic_store(&t->progress->backlog,
                  sherd_sweep_backlog(b->sweep) + sherd_recovery_backlog(b->recovery));
+    note_seen(b);
     return wait_ms < TURN_MS_MAX ? wait_ms : TURN_MS_MAX;
 }
 
@@ -123,15 +136,25 @@ static int open_engine(struct sherd_background *b, void *zmq_context)
     return sherd_engine_open(&config, &b->turn.engine);
 }
 
-int sherd_background_start(const struct sherd_conf *conf, void *zmq_context, uint64_t incarnation,
-                           struct sherd_progress *progress, struct sherd_background **out)
+/* A memory from before this process has a map already, and missed what came meanwhile. */
+static void take_up(struct sherd_background *b, const struct sherd_service_life *life)
+{
+    if (!life->kept) return;
+    if (life->map.size != 0) sherd_sealed_offer(&b->sealed, life->map);
+    sherd_sealed_offer_live(&b->sealed, life->live);
+    sherd_recovery_catch_up(b->recovery, atomic_load(&b->turn.progress->seen));
+}
+
+int sherd_background_start(const struct sherd_conf *conf, void *zmq_context,
+                           const struct sherd_service_life *life, struct sherd_progress *progress,
+                           struct sherd_background **out)
 {
     struct sherd_background *b = calloc(1, sizeof(*b));
     int rc;
 
     if (!b) return -ENOMEM;
     b->conf = conf;
-    sherd_sealed_init(&b->sealed, (uint16_t)conf->self, incarnation);
+    sherd_sealed_init(&b->sealed, (uint16_t)conf->self, life->incarnation);
     rc = open_engine(b, zmq_context);
     if (rc == 0) rc = sherd_recovery_new(conf->recovery_rate_bytes, &b->recovery);
     if (rc == 0) rc = sherd_sweep_new(&b->sweep);
@@ -141,6 +164,7 @@ int sherd_background_start(const struct sherd_conf *conf, void *zmq_context, uin
         b->turn.progress = progress;
         b->turn.self = (uint16_t)conf->self;
         sherd_heartbeat_init(&b->heartbeat, b->turn.engine, &b->sealed, progress);
+        take_up(b, life);
         rc = -pthread_create(&b->thread, NULL, run, b);
     }
     b->started = rc == 0;

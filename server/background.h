@@ -6,13 +6,15 @@
 
 #include "client/conf.h"
 #include "server/progress.h"
+#include "server/service.h"
 
 struct sherd_background;
 
-/* Starts the thread. The service must be bound already (it is reached at SHERD_SERVICE_ENDPOINT).
- */
-int sherd_background_start(const struct sherd_conf *conf, void *zmq_context, uint64_t incarnation,
-                           struct sherd_progress *progress, struct sherd_background **out);
+/* Starts the thread. The service must be bound already (it is reached at SHERD_SERVICE_ENDPOINT);
+ * `life` is what it said of itself. */
+int sherd_background_start(const struct sherd_conf *conf, void *zmq_context,
+                           const struct sherd_service_life *life, struct sherd_progress *progress,
+                           struct sherd_background **out);
 /* Stops within 1 s and joins. NULL is allowed. */
 void sherd_background_stop(struct sherd_background *b);
 

@@ -103,6 +103,7 @@ static void tune_allocator(void)
 static int run(const struct sherd_conf *conf, bool init, void *zmq_context)
 {
     struct sherd_progress progress = {0};
+    struct sherd_service_life life;
     struct sherd_service *service = NULL;
     struct sherd_background *background = NULL;
     struct sherd_keeper *keeper = NULL;
@@ -115,7 +116,8 @@ static int run(const struct sherd_conf *conf, bool init, void *zmq_context)
     if (rc < 0) log_warn("%s: %s", conf->nodes[conf->self].endpoint, zmq_strerror(-rc));
     if (rc == 0 && conf->keeper_dir[0]) rc = sherd_keeper_start(conf, init, zmq_context, &keeper);
     if (rc == 0) {
-        rc = sherd_background_start(conf, zmq_context, incarnation, &progress, &background);
+        sherd_service_life(service, &life);
+        rc = sherd_background_start(conf, zmq_context, &life, &progress, &background);
         if (rc < 0) log_error("background: %s", zmq_strerror(-rc));
     }
     if (rc == 0) {

@@ -76,10 +76,13 @@ static void list_keys(struct sherd_service *s, const struct sherd_request *r, ui
     struct sherd_record record;
     bool with_shards = (r->flags & SHERD_WITH_SHARD) != 0;
     unsigned visits = 0;
+    int rc;
 
     if (r->key.size != 0) cursor.hash = sherd_hash_key(r->key.data, r->key.size);
-    while (s->store->ops->next(s->store, r->partition, &cursor, with_shards, &key, &record) == 1) {
+    while ((rc = s->store->ops->next(s->store, r->partition, &cursor, with_shards, &key,
+                                     &record)) == 1) {
         cursor = key;
+        if (with_shards && s->store->damaged) sherd_service_damaged(s, &key);
         if (is_wanted(r, &key, &record)) {
             show(s, &key, &record);
             trim_shards(&record, with_shards);
@@ -91,7 +94,10 @@ static void list_keys(struct sherd_service *s, const struct sherd_request *r, ui
             return;
         }
     }
-    a->flags |= SHERD_ANSWER_END;
+    if (rc < 0)
+        s->broken = rc;
+    else
+        a->flags |= SHERD_ANSWER_END;
 }
 
 /* Whether the entry that was noted is still undecided. A newer one of the key has a place of its

@@ -32,7 +32,10 @@ struct sherd_recovery {
     struct sherd_pass_tools tools;
     struct work work[SHERD_PARTITIONS];
     struct sherd_pass passes[PASSES_MAX];
-    bool must_survey;      /* the map changed since it was looked at */
+    bool must_survey; /* the map changed since it was looked at */
+    bool surveyed;    /* there was a map to look at */
+    bool missed;      /* something, since missed_since, from before there was a map */
+    uint64_t missed_since;
     uint16_t next;         /* partition to look at first */
     uint64_t recover_seen; /* RECOVERs taken up */
     uint32_t task, done;   /* as in progress */
@@ -77,8 +80,22 @@ static void want_catch_up(struct work *w, uint64_t since, uint64_t due_ms)
 
 void sherd_recovery_catch_up(struct sherd_recovery *r, uint64_t since)
 {
+    if (!r->surveyed) {
+        r->missed_since = r->missed && r->missed_since < since ? r->missed_since : since;
+        r->missed = true;
+        return;
+    }
     for (unsigned i = 0; i < SHERD_PARTITIONS; i++)
         want_catch_up(&r->work[i], since, 0);
+}
+
+uint64_t sherd_recovery_missed_since(const struct sherd_recovery *r)
+{
+    uint64_t since = r->missed ? r->missed_since : UINT64_MAX;
+
+    for (unsigned i = 0; i < SHERD_PARTITIONS; i++)
+        if (r->work[i].catch_up && r->work[i].since < since) since = r->work[i].since;
+    return since;
 }
 
 static bool wants_scan(const struct sherd_sealed *sealed, uint16_t index, int slot)
@@ -108,6 +125,9 @@ static void survey(struct sherd_recovery *r, const struct sherd_sealed *sealed)
         w->votes = votes;
         if (!votes) w->catch_up = w->recover = false;
     }
+    r->surveyed = true;
+    if (r->missed) sherd_recovery_catch_up(r, r->missed_since);
+    r->missed = false;
 }
 
 static void take_recover(struct sherd_recovery *r, const struct sherd_turn *t)

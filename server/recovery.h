@@ -15,8 +15,11 @@ int sherd_recovery_new(uint64_t rate_bytes, struct sherd_recovery **out);
 /* Before the engine is closed, which must not be polled any more. NULL is allowed. */
 void sherd_recovery_free(struct sherd_recovery *r);
 
-/* This node missed what was written since a clock of ballots (0: from the start). */
+/* This node missed what was written since a clock of ballots (0: from the start). May come before
+ * there is a map. */
 void sherd_recovery_catch_up(struct sherd_recovery *r, uint64_t since);
+/* The oldest clock since which anything may still be missed; UINT64_MAX: nothing is. */
+uint64_t sherd_recovery_missed_since(const struct sherd_recovery *r);
 
 /* `changed`: the sealed map, or what is live of it, did. Returns in how many ms at the latest the
  * next turn should be: 0 when there is work at hand. */

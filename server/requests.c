@@ -108,6 +108,31 @@ static bool has_room(struct sherd_service *s, const struct sherd_request *r)
                                    (r->flags & SHERD_FROM_RESERVE) != 0);
 }
 
+void sherd_service_damaged(struct sherd_service *s, const struct sherd_store_key *key)
+{
+    struct sherd_damage *d = &s->damage;
+
+    d->shards++;
+    repair_later(s, key, s->now_ms);
+    for (unsigned i = 0; i < SHERD_DAMAGED_KEYS; i++)
+        if (d->size[i] == key->key.size && memcmp(d->key[i], key->key.data, d->size[i]) == 0)
+            return;
+    memcpy(d->key[d->next], key->key.data, key->key.size);
+    d->size[d->next] = (uint16_t)key->key.size;
+    d->next = (d->next + 1) % SHERD_DAMAGED_KEYS;
+}
+
+/* The record, with a shard that does not fit its CRC as absent. False: the store is broken. */
+static bool load(struct sherd_service *s, const struct sherd_store_key *key, bool with_shards,
+                 struct sherd_record *record)
+{
+    int rc = s->store->ops->load(s->store, key, with_shards, record);
+
+    if (rc < 0) s->broken = rc;
+    if (rc == 0 && with_shards && s->store->damaged) sherd_service_damaged(s, key);
+    return rc == 0;
+}
+
 static void on_key(struct sherd_service *s, struct sherd_request *r, zmq_msg_t *frame,
                    struct sherd_router_reply *reply)
 {
@@ -126,12 +151,17 @@ static void on_key(struct sherd_service *s, struct sherd_request *r, zmq_msg_t *
     struct sherd_change change;
     struct sherd_answer answer;
     zmq_msg_t *framed[SHERD_ENTRIES_MAX];
+    int rc;
 
-    s->store->ops->load(s->store, &key, (r->flags & SHERD_WITH_SHARD) != 0, &record);
+    if (!load(s, &key, (r->flags & SHERD_WITH_SHARD) != 0, &record)) return;
     sherd_participant_step(&env, r, &record, &change, &answer);
     if (sherd_change_is_any(&change) &&
-        s->store->ops->apply(s->store, &key, &record, &change, frame) < 0) {
-        s->counters.no_memory++; /* not stored, so not answered: the sender's deadline decides */
+        (rc = s->store->ops->apply(s->store, &key, &record, &change, frame)) < 0) {
+        /* not stored, so not answered: the sender's deadline decides */
+        if (rc == -ENOMEM)
+            s->counters.no_memory++;
+        else
+            s->counters.store_fault++;
         return;
     }
     note_follow_ups(s, r, &key, &change);
@@ -144,13 +174,13 @@ static void on_key(struct sherd_service *s, struct sherd_request *r, zmq_msg_t *
     sherd_service_answer(s, r, &answer, framed, reply);
 }
 
-/* A map that met no memory is not a bad one: it is to be offered again. */
+/* A map that met no memory, or no space, is not a bad one: it is to be offered again. */
 static void answer_seal(struct sherd_service *s, const struct sherd_request *r, int rc,
                         struct sherd_router_reply *reply)
 {
     if (rc == 0 || rc == -ESTALE) {
         answer_small(s, r, SHERD_SEALED, SHERD_REASON_NONE, reply);
-    } else if (rc == -ENOMEM) {
+    } else if (rc == -ENOMEM || rc == -ENOSPC) {
         s->counters.no_memory++;
         answer_small(s, r, SHERD_NACK, SHERD_REASON_FULL, reply);
     } else {
@@ -169,6 +199,7 @@ static void on_seal(struct sherd_service *s, const struct sherd_request *r,
     int rc = partitions == 0 ? -EBADMSG : map && copy ? 0 : -ENOMEM;
 
     if (rc == 0) rc = sherd_map_decode(r->body, map);
+    if (rc == 0 && s->store->ops->fault(s->store) < 0) rc = -ENOSPC; /* it could not be kept */
     if (rc == 0) rc = sherd_partitions_seal(&s->partitions, map, sherd_map_hash(r->body), drop);
     if (rc == 0) {
         for (uint16_t p = 0; p < partitions; p++)
@@ -178,6 +209,7 @@ static void on_seal(struct sherd_service *s, const struct sherd_request *r,
         s->map = copy;
         s->map_size = r->body.size;
         copy = NULL;
+        s->map_unsaved = true;
         sherd_partitions_live(&s->partitions, map->live);
     }
     free(copy);

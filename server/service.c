@@ -13,17 +13,8 @@
 
 enum {
     DRAIN_MS = 1000,
-    DEFAULT_MEMORY_SHARE = 4,     /* three quarters of the machine's memory */
     REPLY_BYTES_KEPT = 256 << 10, /* larger buffers are given back after use */
 };
-
-/* Three quarters of what the machine has, when the configuration says nothing. */
-static uint64_t default_memory(void)
-{
-    uint64_t pages = (uint64_t)sysconf(_SC_PHYS_PAGES), size = (uint64_t)sysconf(_SC_PAGESIZE);
-
-    return pages * size / DEFAULT_MEMORY_SHARE * (DEFAULT_MEMORY_SHARE - 1);
-}
 
 static int watch(struct sherd_service *s, void *socket)
 {
@@ -52,7 +43,6 @@ int sherd_service_open(const struct sherd_conf *conf, void *zmq_context, uint64_
                        struct sherd_progress *progress, struct sherd_service **out)
 {
     struct sherd_service *s = calloc(1, sizeof(*s));
-    uint64_t bytes_max = conf->max_memory_bytes ? conf->max_memory_bytes : default_memory();
     int rc;
 
     *out = NULL;
@@ -60,7 +50,7 @@ int sherd_service_open(const struct sherd_conf *conf, void *zmq_context, uint64_
     s->conf = conf;
     s->progress = progress;
     s->epoll = -1;
-    s->started_ms = sherd_clock_now_us() / 1000;
+    s->now_ms = s->started_ms = sherd_clock_now_us() / 1000;
     s->partitions.node = (uint16_t)conf->self;
     s->partitions.incarnation = incarnation;
     s->partitions.states = s->states;
@@ -68,7 +58,7 @@ int sherd_service_open(const struct sherd_conf *conf, void *zmq_context, uint64_
     s->undecided.count_max = SHERD_UNDECIDED_QUEUE_MAX;
     s->repair.count_max = SHERD_REPAIR_QUEUE_MAX;
     s->dead.count_max = SHERD_DEAD_QUEUE_MAX;
-    rc = sherd_store_memory_open(bytes_max, &s->store);
+    rc = sherd_service_open_store(s);
     if (rc == 0) rc = open_sockets(s, zmq_context);
     if (rc < 0) {
         sherd_service_close(s);
@@ -76,6 +66,16 @@ int sherd_service_open(const struct sherd_conf *conf, void *zmq_context, uint64_
     }
     *out = s;
     return 0;
+}
+
+void sherd_service_life(const struct sherd_service *s, struct sherd_service_life *out)
+{
+    *out = (struct sherd_service_life){
+        .incarnation = s->partitions.incarnation,
+        .kept = s->kept,
+        .live = s->partitions.live,
+        .map = {s->map, s->map_size},
+    };
 }
 
 void sherd_service_close(struct sherd_service *s)
@@ -213,11 +213,12 @@ static int take_messages(struct sherd_service *s, void *socket)
     return taken;
 }
 
-static void send_replies(struct sherd_service *s)
+/* `sure`: what the answers say is as durable as the store promises; else they are thrown away. */
+static void end_replies(struct sherd_service *s, bool sure)
 {
     for (size_t i = 0; i < s->reply_count; i++) {
         struct sherd_pending_reply *p = &s->replies[i];
-        if (sherd_router_send(p->socket, &p->identity, &p->reply) < 0)
+        if (!sure || sherd_router_send(p->socket, &p->identity, &p->reply) < 0)
             s->counters.answers_dropped++;
         zmq_msg_close(&p->identity);
         if (p->reply.buffer.capacity > REPLY_BYTES_KEPT) sherd_router_reply_fini(&p->reply);
@@ -229,7 +230,33 @@ static void tick(struct sherd_service *s)
 {
     if (s->now_ms < s->tick_ms) return;
     s->tick_ms = s->now_ms + SHERD_TICK_MS;
-    sherd_service_walk(s);
+    if (s->store->ops->fault(s->store) == 0) sherd_service_walk(s);
+}
+
+/* Said when it begins and when it is over, not each turn. */
+static void report_fault(struct sherd_service *s)
+{
+    int fault = s->store->ops->fault(s->store);
+
+    if (fault == s->fault) return;
+    s->fault = fault;
+    if (fault < 0)
+        log_warn("the store refuses changes: %s; reads go on", strerror(-fault));
+    else
+        log_info("the store takes changes again");
+}
+
+/* Everything of this turn, or nothing of it, becomes durable; only then may anyone hear of it. */
+static int sync_turn(struct sherd_service *s)
+{
+    int rc = sherd_service_save_notes(s);
+
+    if (rc == 0) rc = s->store->ops->sync(s->store);
+    end_replies(s, rc == 0);
+    report_fault(s);
+    if (rc == 0 || rc == -EUCLEAN) return rc;
+    s->counters.store_fault++;
+    return sherd_service_restore(s);
 }
 
 /* One turn. >= 0: how many messages it served; negative errno: socket or store are broken. */
@@ -242,11 +269,9 @@ static int turn(struct sherd_service *s)
     local = take_messages(s, s->inproc);
     tcp = local < 0 ? local : take_messages(s, s->tcp);
     if (tcp < 0) return tcp;
-    rc = s->store->ops->sync(s->store); /* durable before anyone hears of it */
-    if (rc < 0) return rc;
-    send_replies(s);
-    tick(s);
-    return tcp + local;
+    tick(s); /* what it changes shares the sync */
+    rc = s->broken < 0 ? s->broken : sync_turn(s);
+    return rc < 0 ? rc : tcp + local;
 }
 
 int sherd_service_run(struct sherd_service *s, const atomic_bool *stop)

@@ -15,6 +15,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include <sherd/base.h>
+
 #include "client/conf.h"
 #include "server/progress.h"
 
@@ -22,10 +24,20 @@
 
 struct sherd_service;
 
-/* Binds the node's endpoint and SHERD_SERVICE_ENDPOINT. -EADDRINUSE: the port is taken.
- * `incarnation`: random, of this process's memory. `progress` outlives the service. */
+/* Opens the store, binds the node's endpoint and SHERD_SERVICE_ENDPOINT. -EADDRINUSE: the port is
+ * taken. `incarnation`: random, of a memory that begins now; a store that remembers an earlier one
+ * goes on with that. `progress` outlives the service. */
 int sherd_service_open(const struct sherd_conf *conf, void *zmq_context, uint64_t incarnation,
                        struct sherd_progress *progress, struct sherd_service **out);
+
+/* Of the memory that the service has. Before sherd_service_run; the map is a view. */
+struct sherd_service_life {
+    uint64_t incarnation;
+    bool kept;     /* it is older than this process, which may have missed something meanwhile */
+    uint64_t live; /* map version */
+    struct sherd_bytes map;
+};
+void sherd_service_life(const struct sherd_service *s, struct sherd_service_life *out);
 
 /* Serves until *stop is set (looked at every 100 ms at the latest), then drains: answers what has
  * arrived already, at most 1 s. 0, or a negative errno when the socket or the store is broken. */

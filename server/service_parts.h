@@ -3,7 +3,8 @@
  *   requests.c  one request to one key; SEAL, LIVE and the small ones
  *   pages.c     LIST
  *   walker.c    the slow walk over the store: expiry, bounds, tombstones
- *   stats.c     STATS */
+ *   stats.c     STATS
+ *   notes.c     the store, and what is kept in it beside the records */
 #ifndef SHERD_SERVER_SERVICE_PARTS_H
 #define SHERD_SERVER_SERVICE_PARTS_H
 
@@ -20,6 +21,7 @@ enum {
     SHERD_UNDECIDED_QUEUE_MAX = 1 << 20,
     SHERD_REPAIR_QUEUE_MAX = 1 << 16,
     SHERD_DEAD_QUEUE_MAX = 1 << 16,
+    SHERD_DAMAGED_KEYS = 16, /* named in STATS */
 };
 
 /* What was refused or odd, by kind: for STATS. */
@@ -40,12 +42,21 @@ enum {
     X(bad_request)     /* not for this kind of socket, or not for a node */                \
     X(map_refused)                                                                         \
     X(no_memory)                                                                           \
+    X(store_fault)     /* the store refuses changes, or lost those of a turn */            \
     X(answers_dropped) /* the peer is gone or does not read */
 
 struct sherd_counters {
 #define X(name) uint64_t name;
     SHERD_COUNTER_MAP(X)
 #undef X
+};
+
+/* Shards that did not fit their CRC when they were read. */
+struct sherd_damage {
+    uint64_t shards;
+    unsigned next; /* place of the next name */
+    uint16_t size[SHERD_DAMAGED_KEYS];
+    uint8_t key[SHERD_DAMAGED_KEYS][SHERD_KEY_BYTES_MAX];
 };
 
 struct sherd_pending_reply {
@@ -63,6 +74,11 @@ struct sherd_service {
     struct sherd_hlc clock;
 
     struct sherd_store *store;
+    bool kept;                 /* it remembers this node from before this process */
+    bool unsaved, map_unsaved; /* since the note was saved */
+    uint64_t seen_ms;          /* when the node's note was saved last */
+    int broken;                /* negative errno: the store cannot be read any more */
+    int fault;                 /* its fault, as of the last turn */
     struct sherd_partitions partitions;
     struct sherd_partition_state states[SHERD_PARTITIONS];
     uint8_t *map; /* encoded, as sealed last; NULL: none */
@@ -75,6 +91,7 @@ struct sherd_service {
     uint8_t walk_key[SHERD_KEY_BYTES_MAX];
     struct sherd_sessions sessions;
     struct sherd_counters counters;
+    struct sherd_damage damage;
     uint64_t requests, messages;
 
     struct sherd_router_message in;
@@ -94,6 +111,9 @@ void sherd_service_answer(struct sherd_service *s, const struct sherd_request *r
                           struct sherd_answer *a, zmq_msg_t *const *framed,
                           struct sherd_router_reply *reply);
 
+/* A shard of this key did not fit its CRC: counted, named, and to be repaired. */
+void sherd_service_damaged(struct sherd_service *s, const struct sherd_store_key *key);
+
 /* LIST: fills the answer with a page; its body lives in the service. */
 void sherd_service_list(struct sherd_service *s, const struct sherd_request *r,
                         struct sherd_answer *a);
@@ -108,6 +128,17 @@ void sherd_service_walk(struct sherd_service *s);
 
 /* The floor of a partition, raised to 120 s behind this node's clock (PROTOCOL 8). */
 struct sherd_ballot sherd_service_raise_floor(struct sherd_service *s, uint16_t partition);
+
+/* Opens the store that the configuration names, and takes back what it remembers of this node; if
+ * there is nothing, makes sure that the incarnation is remembered. 0, or negative errno, logged. */
+int sherd_service_open_store(struct sherd_service *s);
+
+/* The partitions and the map as of the last sync. 0, -ENOENT: the store knows nothing of this node,
+ * -EPROTO: it is another node's, other negative errno: the notes are damaged. */
+int sherd_service_restore(struct sherd_service *s);
+
+/* Before a sync: saves what has changed. 0, or the store's negative errno. */
+int sherd_service_save_notes(struct sherd_service *s);
 
 /* JSON text, malloc'ed; NULL: no memory. */
 char *sherd_service_stats(struct sherd_service *s);

@@ -1,6 +1,7 @@
 /* stats.c - what a node says of itself, as JSON. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <jansson.h>
 
@@ -37,12 +38,38 @@ static json_t *partitions_json(const struct sherd_service *s)
                      sealing, "unclean", unclean, "lost", lost);
 }
 
+/* As it is, or in hexadecimal when it is no text. */
+static json_t *key_json(const uint8_t *key, size_t size)
+{
+    json_t *text = json_stringn((const char *)key, size);
+    char hexed[2 + 2 * SHERD_KEY_BYTES_MAX + 1] = "0x";
+
+    if (text) return text;
+    for (size_t i = 0; i < size; i++)
+        snprintf(hexed + 2 + 2 * i, 3, "%02x", key[i]);
+    return json_string(hexed);
+}
+
+/* Keys of shards that did not fit their CRC. */
+static json_t *damaged_json(const struct sherd_damage *d)
+{
+    json_t *keys = json_array();
+
+    for (unsigned i = 0; i < SHERD_DAMAGED_KEYS; i++) {
+        if (d->size[i] != 0) json_array_append_new(keys, key_json(d->key[i], d->size[i]));
+    }
+    return json_pack("{s:o,s:o}", "shards", number(d->shards), "keys", keys);
+}
+
 static json_t *store_json(const struct sherd_service *s)
 {
     struct sherd_store_stats stats;
+    int fault = s->store->ops->fault(s->store);
 
     s->store->ops->stats(s->store, &stats);
-    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "bytes", number(stats.bytes), "bytes_max",
+    return json_pack("{s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "kind", s->conf->store, "fault",
+                     fault ? json_string(strerror(-fault)) : json_null(), "damaged",
+                     damaged_json(&s->damage), "bytes", number(stats.bytes), "bytes_max",
                      number(stats.bytes_max), "keys", number(stats.keys), "shards",
                      number(stats.shards), "shard_bytes", number(stats.shard_bytes), "undecided",
                      number(stats.undecided), "tombstones", number(stats.tombstones));

@@ -128,11 +128,6 @@ static int memory_load(struct sherd_store *s, const struct sherd_store_key *key,
     return 0;
 }
 
-static bool has_bounds(const struct sherd_record *r)
-{
-    return !sherd_ballot_is_zero(r->promised) || !sherd_ballot_is_zero(r->refused);
-}
-
 static const struct sherd_entry *new_entry(const struct sherd_record *r)
 {
     for (uint8_t i = 0; i < r->count; i++)
@@ -216,7 +211,7 @@ static struct sherd_store_cell *apply_to_chain(struct memory *m, struct sherd_st
     change_chain(m, chain, change);
     if (new->entry) count_cell(m, new->entry, 1);
     if (new->bounds) count_cell(m, new->bounds, 1);
-    if (bounds && !has_bounds(record)) {
+    if (bounds && !sherd_record_has_bounds(record)) {
         drop_cell(m, bounds);
         bounds = NULL;
     }
@@ -233,7 +228,7 @@ static int memory_apply(struct sherd_store *s, const struct sherd_store_key *key
     struct sherd_store_table *t = table_of(s, key->partition);
     struct sherd_store_slot *slot = sherd_store_table_find(t, key->hash, key->key);
     struct sherd_store_cell *chain = slot ? slot->cell : NULL;
-    bool empty = change->forget || (record->count == 0 && !has_bounds(record));
+    bool empty = change->forget || (record->count == 0 && !sherd_record_has_bounds(record));
     struct pieces new = {NULL, NULL};
     int rc = 0;
 
@@ -241,8 +236,8 @@ static int memory_apply(struct sherd_store *s, const struct sherd_store_key *key
         if (slot) remove_key(m, t, slot);
         return 0;
     }
-    rc =
-        allocate(key, record, change, frame != NULL, has_bounds(record) && !bounds_of(chain), &new);
+    rc = allocate(key, record, change, frame != NULL,
+                  sherd_record_has_bounds(record) && !bounds_of(chain), &new);
     if (rc == 0 && !slot) rc = reserve_slot(m, t);
     if (rc < 0) {
         free_pieces(&new);

@@ -19,7 +19,11 @@ struct sherd_ballot sherd_service_raise_floor(struct sherd_service *s, uint16_t 
         s->wall_ms > SHERD_FLOOR_BEHIND_MS ? s->wall_ms - SHERD_FLOOR_BEHIND_MS : 0;
     struct sherd_ballot floor = {.clock = behind_ms << 16, .client = 0, .epoch = state->epoch};
 
-    state->floor = sherd_ballot_max(state->floor, floor);
+    /* One that cannot be kept now would be undone. */
+    if (sherd_ballot_compare(floor, state->floor) > 0 && s->store->ops->fault(s->store) == 0) {
+        state->floor = floor;
+        s->unsaved = true;
+    }
     return state->floor;
 }
 
@@ -36,7 +40,8 @@ static void strip_expired(struct sherd_service *s, const struct sherd_store_key 
             stripped = true;
         }
     }
-    if (stripped) s->store->ops->load(s->store, key, false, record); /* the views are gone */
+    if (stripped)
+        s->broken = s->store->ops->load(s->store, key, false, record); /* views are gone */
 }
 
 /* A lone committed tombstone, or expired value without its shard, from before the floor's reach. */
@@ -64,7 +69,8 @@ static void visit(struct sherd_service *s, const struct sherd_store_key *key,
     struct sherd_change change = {0};
 
     strip_expired(s, key, record);
-    if (sherd_record_tidy(record, sherd_service_raise_floor(s, key->partition))) {
+    if (sherd_record_has_bounds(record) &&
+        sherd_record_tidy(record, sherd_service_raise_floor(s, key->partition))) {
         change.bounds = true;
         s->store->ops->apply(s->store, key, record, &change, NULL);
     }
@@ -101,8 +107,10 @@ void sherd_service_walk(struct sherd_service *s)
 
     if (s->undecided_lost && !s->find_undecided && s->now_ms >= s->find_again_ms) begin_finding(s);
     if (s->now_ms < s->walk_again_ms) return;
-    for (unsigned i = 0; i < WALK_RECORDS;) {
-        if (s->store->ops->next(s->store, s->walk.partition, &s->walk, false, &key, &record) != 1) {
+    for (unsigned i = 0; i < WALK_RECORDS && s->broken == 0;) {
+        int rc = s->store->ops->next(s->store, s->walk.partition, &s->walk, false, &key, &record);
+        if (rc < 0) s->broken = rc;
+        if (rc != 1) {
             s->walk.partition = (uint16_t)((s->walk.partition + 1) % SHERD_PARTITIONS);
             s->walk.key.size = 0;
             s->walk.hash = 0;

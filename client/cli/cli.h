@@ -42,6 +42,9 @@ enum cli_option {
     CLI_ZONES,
     CLI_MAX_MEMORY,
     CLI_RECOVERY_RATE,
+    CLI_STORE,
+    CLI_SYNC,
+    CLI_PURGE,
     CLI_WATCH,
     CLI_ACCEPT_LOSS,
     CLI_WAIT,
@@ -50,10 +53,11 @@ enum cli_option {
 #define CLI_TAKES(option) (UINT64_C(1) << CLI_##option)
 
 struct cli_options {
-    bool json, help, version, watch, accept_loss;
+    bool json, help, version, watch, accept_loss, purge;
+    uint64_t given;                                /* CLI_TAKES() of what the command line has */
     const char *dir, *conf, *name;                 /* NULL: not given */
     const char *file, *out, *list, *sums, *prefix; /* NULL: not given */
-    const char *code;
+    const char *code, *store, *sync;
     uint64_t timeout_ms; /* 0: not given */
     uint64_t ttl_s, limit, wait_s;
     uint64_t nodes, base_port, zones;
@@ -85,11 +89,11 @@ struct cli {
 };
 
 /* Reads the command line: options into cli->options, all other words into cli->words.
- * cli->word_memory is the caller's to free. `*given`: options seen. 0, or an exit code. */
-int cli_options_parse(struct cli *cli, int argc, char **argv, uint64_t *given);
+ * cli->word_memory is the caller's to free. 0, or an exit code. */
+int cli_options_parse(struct cli *cli, int argc, char **argv);
 
 /* Refuses what was given but the command does not take. 0, or an exit code. */
-int cli_options_check(const struct cli *cli, uint64_t given);
+int cli_options_check(const struct cli *cli);
 
 /* The lines of --help for a set of options (0: the global ones). */
 void cli_options_print(FILE *out, uint64_t options);

@@ -123,13 +123,22 @@ static int wait_ready(struct cli *cli, const struct cli_place *place, unsigned f
 
 /* ---- up ---- */
 
-/* What is left of a cluster whose servers are all gone held nothing but memory: make room. */
-static int make_room(const struct cli *cli, const struct cli_place *place)
+/* Options of `up` that say what a new cluster is to be like. */
+#define SHAPE                                                                       \
+    (CLI_TAKES(NODES) | CLI_TAKES(CODE) | CLI_TAKES(BASE_PORT) | CLI_TAKES(ZONES) | \
+     CLI_TAKES(MAX_MEMORY) | CLI_TAKES(RECOVERY_RATE) | CLI_TAKES(STORE) | CLI_TAKES(SYNC))
+
+static bool is_kept(const struct sherd_conf *conf) { return strcmp(conf->store, "lmdb") == 0; }
+
+/* Looks at the cluster that was in the folder before. What it kept in memory only is gone with its
+ * servers: room is made. What it has on disk is taken up again, as it is: *nodes is set. */
+static int look_at_old(const struct cli *cli, const struct cli_place *place, unsigned *nodes)
 {
     struct local old = {.place = *place};
     unsigned running;
     int code;
 
+    *nodes = 0;
     if (access(place->conf, F_OK) != 0) return 0;
     code = cli_place_load(cli, place, &old.conf);
     if (code != 0) return code;
@@ -140,8 +149,15 @@ static int make_room(const struct cli *cli, const struct cli_place *place)
                      "the cluster in %s is running already (%u of %zu nodes): stop it with 'sherd "
                      "cluster down', or choose another --dir or --name",
                      place->dir, running, old.conf.node_count);
-    else
+    else if (!is_kept(&old.conf))
         cli_layout_remove(place, (unsigned)old.conf.node_count);
+    else if ((cli->options.given & SHAPE) != 0)
+        code = cli_fail(cli, CLI_USAGE,
+                        "%s holds a stopped cluster: 'sherd cluster up' without further options "
+                        "starts it again as it was, 'sherd cluster down --purge' removes it",
+                        place->dir);
+    else
+        *nodes = (unsigned)old.conf.node_count;
     sherd_conf_fini(&old.conf);
     return code;
 }
@@ -153,10 +169,21 @@ static int start_all(struct cli *cli, const struct cli_place *place, unsigned co
     for (unsigned i = 0; i < count && code == 0; i++)
         code = cli_local_spawn(cli, place->dir, i, i == 0);
     if (code == 0) code = wait_ready(cli, place, 0, count - 1, true);
-    if (code == 0) return 0;
-    stop_all(place->dir, count, 0);
-    cli_layout_remove(place, count);
+    if (code != 0) stop_all(place->dir, count, 0);
     return code;
+}
+
+static int print_again(const struct cli *cli, const struct cli_place *place, unsigned count)
+{
+    char nodes[CLI_COUNT_TEXT];
+
+    if (cli->options.json)
+        return cli_print_json(json_pack("{s:s, s:o, s:o, s:i}", "outcome", "OK", "dir",
+                                        cli_json_text(place->dir), "conf",
+                                        cli_json_text(place->conf), "nodes", (int)count));
+    printf("%s started again, with what they had; files and logs in %s\n",
+           cli_show_count(nodes, count, "node"), place->dir);
+    return CLI_OK;
 }
 
 static int print_up(const struct cli *cli, const struct cli_place *place)
@@ -179,16 +206,23 @@ static int print_up(const struct cli *cli, const struct cli_place *place)
 
 static int run_up(struct cli *cli)
 {
-    unsigned count = (unsigned)cli->options.nodes;
+    unsigned count = (unsigned)cli->options.nodes, kept = 0;
     struct cli_place place;
     int code = cli_layout_check(cli);
 
     if (code == 0) code = cli_place_find_local(cli, &place);
-    if (code == 0) code = make_room(cli, &place);
+    if (code == 0) code = look_at_old(cli, &place, &kept);
+    if (code == 0 && kept > 0) {
+        code = start_all(cli, &place, kept);
+        return code != 0 ? code : print_again(cli, &place, kept);
+    }
     if (code == 0) code = cli_layout_check_ports(cli);
     if (code == 0) code = cli_layout_write(cli, &place);
-    if (code == 0) code = start_all(cli, &place, count);
-    return code != 0 ? code : print_up(cli, &place);
+    if (code != 0) return code;
+    code = start_all(cli, &place, count);
+    if (code == 0) return print_up(cli, &place);
+    cli_layout_remove(&place, count);
+    return code;
 }
 
 /* ---- down ---- */
@@ -199,19 +233,27 @@ static int run_down(struct cli *cli)
     int code = open_local(cli, &local);
     char nodes[CLI_COUNT_TEXT];
     unsigned count, running;
+    bool kept;
 
     if (code != 0) return code;
     count = (unsigned)local.conf.node_count;
     running = count_running(&local);
+    kept = is_kept(&local.conf) && !cli->options.purge;
     sherd_conf_fini(&local.conf);
     if (!stop_all(local.place.dir, count, DRAIN_MS))
         return cli_fail(cli, CLI_ENVIRONMENT, "some servers in %s do not end", local.place.dir);
-    cli_layout_remove(&local.place, count);
+    if (!kept) cli_layout_remove(&local.place, count);
     if (cli->options.json)
-        return cli_print_json(json_pack("{s:s, s:o, s:i}", "outcome", "OK", "dir",
-                                        cli_json_text(local.place.dir), "stopped", (int)running));
-    printf("%s stopped; the data was in memory and is gone, the logs stay in %s\n",
-           cli_show_count(nodes, running, "node"), local.place.dir);
+        return cli_print_json(json_pack("{s:s, s:o, s:i, s:b}", "outcome", "OK", "dir",
+                                        cli_json_text(local.place.dir), "stopped", (int)running,
+                                        "kept", kept));
+    cli_show_count(nodes, running, "node");
+    if (kept)
+        printf("%s stopped; the data stays in %s: 'sherd cluster up' starts again, 'sherd cluster "
+               "down --purge' removes it\n",
+               nodes, local.place.dir);
+    else
+        printf("%s stopped; the data is gone, the logs stay in %s\n", nodes, local.place.dir);
     return CLI_OK;
 }
 
@@ -263,13 +305,37 @@ static int run_kill(struct cli *cli)
     return code != 0 ? code : print_node(cli, node, pid, "killed");
 }
 
+/* All that are not running. */
+static int start_stopped(struct cli *cli)
+{
+    struct local local;
+    int code = open_local(cli, &local);
+    char nodes[CLI_COUNT_TEXT];
+    unsigned started = 0;
+
+    if (code != 0) return code;
+    for (unsigned i = 0; i < local.conf.node_count && code == 0; i++) {
+        if (cli_local_pid(local.place.dir, i) != 0) continue;
+        code = cli_local_spawn(cli, local.place.dir, i, false);
+        started++;
+    }
+    if (code == 0)
+        code = wait_ready(cli, &local.place, 0, (unsigned)local.conf.node_count - 1, false);
+    sherd_conf_fini(&local.conf);
+    if (code != 0) return code;
+    if (cli->options.json)
+        return cli_print_json(json_pack("{s:s, s:i}", "outcome", "OK", "started", (int)started));
+    printf("%s started\n", cli_show_count(nodes, started, "node"));
+    return CLI_OK;
+}
+
 static int run_start(struct cli *cli)
 {
     struct local local;
     uint16_t node = 0;
-    int code = open_node(cli, &local, &node);
+    int code = cli->count == 0 ? start_stopped(cli) : open_node(cli, &local, &node);
 
-    if (code != 0) return code;
+    if (code != 0 || cli->count == 0) return code;
     code = cli_local_spawn(cli, local.place.dir, node, false);
     if (code == 0) {
         code = wait_ready(cli, &local.place, node, node, false);
@@ -415,22 +481,28 @@ const struct cli_command cli_cluster_up = {
     .summary = "starts a local cluster in the background",
     .help =
         "Returns when every server answers; on failure nothing stays running. The servers keep\n"
-        "everything in memory. Files and logs are in $XDG_STATE_HOME/sherd/NAME (without that\n"
+        "everything in memory, or with --store lmdb on disk: then 'sherd cluster down' and 'up'\n"
+        "stop it and start it again with all it had. --sync 100ms is faster, and what is not\n"
+        "stopped in order counts as lost. Files and logs are in $XDG_STATE_HOME/sherd/NAME "
+        "(without that\n"
         "variable: ~/.local/state/sherd/NAME), or --dir. Node 0 carries the keeper, on the port\n"
         "after the last node's; when node 0 is killed, epochs do not move until it is back.\n\n"
         "  sherd cluster up\n"
+        "  sherd cluster up --store lmdb\n"
         "  sherd cluster up --nodes 11 --code 8+3 --dir /tmp/eleven --base-port 7600\n",
-    .options = CLI_TAKES(NODES) | CLI_TAKES(CODE) | CLI_TAKES(BASE_PORT) | CLI_TAKES(ZONES) |
-               CLI_TAKES(MAX_MEMORY) | CLI_TAKES(RECOVERY_RATE),
+    .options = SHAPE,
     .run = run_up,
 };
 
 const struct cli_command cli_cluster_down = {
     .name = "cluster down",
     .arguments = "",
-    .summary = "stops a local cluster; its data is gone",
-    .help = "  sherd cluster down\n"
+    .summary = "stops a local cluster; what it had in memory is gone",
+    .help = "What a cluster with --store lmdb has stays on disk, unless --purge removes it.\n\n"
+            "  sherd cluster down\n"
+            "  sherd cluster down --purge\n"
             "  sherd cluster down --dir /tmp/eleven\n",
+    .options = CLI_TAKES(PURGE),
     .run = run_down,
 };
 
@@ -456,11 +528,13 @@ const struct cli_command cli_cluster_kill = {
 
 const struct cli_command cli_cluster_start = {
     .name = "cluster start",
-    .arguments = "NODE",
-    .summary = "starts a server again; it begins empty, and is rebuilt",
-    .help = "Returns when it answers; 'sherd recover NODE --watch' when it is whole again.\n\n"
-            "  sherd cluster start 2\n",
-    .words_min = 1,
+    .arguments = "[NODE]",
+    .summary = "starts a server again, or all that are stopped",
+    .help =
+        "With --store lmdb it goes on with what it had and catches up; else it begins empty and\n"
+        "is rebuilt. Returns when it answers; 'sherd recover NODE --watch' when it is whole.\n\n"
+        "  sherd cluster start 2\n"
+        "  sherd cluster start\n",
     .words_max = 1,
     .run = run_start,
 };

@@ -27,6 +27,12 @@ int cli_layout_check(const struct cli *cli)
                         "code %u+%u needs at least %u nodes, not %llu: use --nodes %u or a smaller "
                         "code",
                         k, m, k + m, (unsigned long long)o->nodes, k + m);
+    if (!sherd_conf_is_store(o->store))
+        return cli_fail(cli, CLI_USAGE, "--store must be memory or lmdb, not '%.60s'", o->store);
+    if (!sherd_conf_is_sync(o->sync))
+        return cli_fail(cli, CLI_USAGE,
+                        "--sync must be always, or milliseconds such as 100ms, not '%.60s'",
+                        o->sync);
     if (last > UINT16_MAX)
         return cli_fail(cli, CLI_USAGE,
                         "ports %llu to %llu end beyond 65535: use a lower --base-port", first,
@@ -101,7 +107,7 @@ static int write_cluster(const struct cli_options *o, const struct cli_place *pl
     name_of(place->dir, name);
     fprintf(file, "# Written by 'sherd cluster up'; for servers and clients.\ncluster = \"%s\"\n",
             name);
-    fprintf(file, "code = \"%s\"\n", o->code);
+    fprintf(file, "code = \"%s\"\nstore = \"%s\"\nsync = \"%s\"\n", o->code, o->store, o->sync);
     fprintf(file, "keeper = \"tcp://127.0.0.1:%llu\"\n", port + o->nodes);
     for (uint64_t i = 0; i < o->nodes; i++) {
         fprintf(file, "node %llu { endpoint = \"tcp://127.0.0.1:%llu\"", (unsigned long long)i,

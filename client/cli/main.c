@@ -185,9 +185,8 @@ static int check_words(const struct cli *cli)
 
 static int run(struct cli *cli, int argc, char **argv)
 {
-    uint64_t given = 0;
     int used = 0;
-    int code = cli_options_parse(cli, argc, argv, &given);
+    int code = cli_options_parse(cli, argc, argv);
 
     if (code != 0) return code;
     cli->command = find(cli->words, cli->count, &used);
@@ -196,7 +195,7 @@ static int run(struct cli *cli, int argc, char **argv)
     cli->count -= used;
     if (cli->options.help && cli->command != &help_command) return show_help(cli, cli->command, "");
     if (cli->options.version) return run_version(cli);
-    code = cli_options_check(cli, given);
+    code = cli_options_check(cli);
     if (code == 0) code = check_words(cli);
     return code != 0 ? code : cli->command->run(cli);
 }

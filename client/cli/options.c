@@ -55,6 +55,11 @@ static const struct row {
                         "for shards, of each server (default: 1GiB)"},
     [CLI_RECOVERY_RATE] = {"recovery-rate", SIZE, FIELD(recovery_rate_bytes), 0, INT64_MAX, "SIZE",
                            "bytes a second for rebuilding; 0: unlimited (default)"},
+    [CLI_STORE] = {"store", TEXT, FIELD(store), 0, 0, "KIND",
+                   "memory, or lmdb: on disk, for good (default: memory)"},
+    [CLI_SYNC] = {"sync", TEXT, FIELD(sync), 0, 0, "WHEN",
+                  "lmdb: always, or every so often, such as 100ms (default: always)"},
+    [CLI_PURGE] = {"purge", FLAG, FIELD(purge), 0, 0, "", "remove what is kept on disk, too"},
     [CLI_WATCH] = {"watch", FLAG, FIELD(watch), 0, 0, "", "show progress until it is done"},
     [CLI_ACCEPT_LOSS] = {"accept-loss", FLAG, FIELD(accept_loss), 0, 0, "",
                          "give up what more nodes lost than the code can rebuild"},
@@ -146,8 +151,7 @@ static int bad_option(const struct cli *cli, int answer, const char *word)
 }
 
 /* Takes one option or one word. 0, or an exit code. */
-static int take_next(struct cli *cli, int argc, char **argv, const struct option *longs,
-                     uint64_t *given)
+static int take_next(struct cli *cli, int argc, char **argv, const struct option *longs)
 {
     int before = optind;
     int answer =
@@ -156,7 +160,7 @@ static int take_next(struct cli *cli, int argc, char **argv, const struct option
     if (answer == SHORT_HELP) answer = FIRST_LONG + CLI_HELP;
     if (answer >= FIRST_LONG) {
         const struct row *row = &rows[answer - FIRST_LONG];
-        *given |= UINT64_C(1) << (row - rows);
+        cli->options.given |= UINT64_C(1) << (row - rows);
         return take(cli, row, optarg);
     }
     if (answer != -1) return bad_option(cli, answer, argv[optind > before ? optind - 1 : before]);
@@ -169,27 +173,33 @@ static int take_next(struct cli *cli, int argc, char **argv, const struct option
     return 0;
 }
 
-int cli_options_parse(struct cli *cli, int argc, char **argv, uint64_t *given)
+int cli_options_parse(struct cli *cli, int argc, char **argv)
 {
     struct option longs[LEN(rows) + 1];
 
     cli->options = (struct cli_options){
-        .nodes = 6, .code = "4+2", .base_port = 7400, .max_memory_bytes = UINT64_C(1) << 30};
-    *given = 0;
+        .nodes = 6,
+        .code = "4+2",
+        .store = "memory",
+        .sync = "always",
+        .base_port = 7400,
+        .max_memory_bytes = UINT64_C(1) << 30,
+    };
     cli->word_memory = reallocarray(NULL, (size_t)argc + 1, sizeof(*cli->word_memory));
     cli->words = cli->word_memory;
     if (cli->words == NULL) return cli_fail_errno(cli, -ENOMEM);
     make_long_options(longs);
     opterr = 0;
     while (optind < argc) {
-        int code = take_next(cli, argc, argv, longs, given);
+        int code = take_next(cli, argc, argv, longs);
         if (code != 0) return code;
     }
     return 0;
 }
 
-int cli_options_check(const struct cli *cli, uint64_t given)
+int cli_options_check(const struct cli *cli)
 {
+    uint64_t given = cli->options.given;
     uint64_t refused = given & ~(GLOBAL | cli->command->options);
     uint64_t where = given & (CLI_TAKES(DIR) | CLI_TAKES(CONF) | CLI_TAKES(NAME));
 

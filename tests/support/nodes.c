@@ -85,6 +85,7 @@ static void close_all(struct nodes *n, unsigned node)
 static int open_all(struct nodes *n, unsigned node)
 {
     struct nodes_one *one = &n->one[node];
+    struct sherd_service_life life;
     uint64_t incarnation = 0;
     int rc;
 
@@ -94,10 +95,10 @@ static int open_all(struct nodes *n, unsigned node)
     if (!one->context) return -ENOMEM;
     rc = sherd_service_open(&one->conf, one->context, incarnation, &one->progress, &one->service);
     if (rc == 0 && node == 0) rc = sherd_keeper_start(&one->conf, true, one->context, &n->keeper);
-    if (rc == 0)
-        rc = sherd_background_start(&one->conf, one->context, incarnation, &one->progress,
-                                    &one->background);
-    return rc;
+    if (rc < 0) return rc;
+    sherd_service_life(one->service, &life);
+    return sherd_background_start(&one->conf, one->context, &life, &one->progress,
+                                  &one->background);
 }
 
 int nodes_start(struct nodes *n, unsigned node)

@@ -77,8 +77,11 @@ static struct bad {
     {"a code without data", "code = \"0+2\"\n", "1: code = \"0+2\": must be \"K+M\""},
     {"a code with 33 slots", "\n\ncode = \"30+3\"\n", "3: code = \"30+3\": must be"},
     {"a code with a minus", "code = \"4-2\"\n", "1: code = \"4-2\": must be"},
-    {"a store that does not exist", "store = \"lmdb\"\n",
-     "1: store = \"lmdb\": must be \"memory\": there is no other store yet"},
+    {"a store that does not exist", "store = \"disk\"\n",
+     "1: store = \"disk\": must be \"memory\" or \"lmdb\""},
+    {"a sync without unit", "sync = \"100\"\n", "1: sync = \"100\": must be \"always\""},
+    {"a sync of no time", "sync = \"0ms\"\n", "1: sync = \"0ms\": must be"},
+    {"a sync too rare", "sync = \"60001ms\"\n", "1: sync = \"60001ms\": must be"},
     {"a size with an unknown unit", "max_memory = \"1GB\"\n", "1: max_memory = \"1GB\": must be"},
     {"a size that overflows", "recovery_rate = \"99999999999999999999\"\n", "1: recovery_rate = "},
     {"no partition", "partitions = 0\n", "1: partitions = 0: must be 1 to 256"},
@@ -149,6 +152,7 @@ static void gives_the_defaults(void **state)
     assert_int_equal(conf.partitions, 256);
     assert_int_equal(conf.log_level, SHERD_CONF_INFO);
     assert_string_equal(conf.store, "memory");
+    assert_int_equal(conf.sync_ms, 0);
     sherd_conf_fini(&conf);
     assert_null(conf.nodes);
     sherd_conf_fini(&conf);
@@ -166,7 +170,7 @@ static void reads_every_option(void **state)
         "self = 1 partitions = 16 straggler_ms = 0\n"
         "keeper_dir = \"/var/lib/sherd/keeper\" state_dir = /s\n"
         "max_memory = 2GiB recovery_rate = 0 vacate_after_ms = 1000\n"
-        "store = memory log_level = debug";
+        "store = lmdb sync = 100ms log_level = debug";
     struct sherd_conf conf = {0};
     char error[256];
 
@@ -183,6 +187,8 @@ static void reads_every_option(void **state)
     assert_int_equal(conf.straggler_ms, 0);
     assert_string_equal(conf.keeper_dir, "/var/lib/sherd/keeper");
     assert_string_equal(conf.state_dir, "/s");
+    assert_string_equal(conf.store, "lmdb");
+    assert_int_equal(conf.sync_ms, 100);
     assert_true(conf.max_memory_bytes == UINT64_C(2) << 30);
     assert_int_equal(conf.recovery_rate_bytes, 0);
     assert_int_equal(conf.vacate_after_ms, 1000);
