@@ -218,6 +218,7 @@ static const struct rule {
     {"sync", sherd_conf_is_sync, "\"always\", or milliseconds from \"1ms\" to \"60000ms\"", 0, 0},
     {"max_memory", is_size, SIZE, 0, 0},
     {"recovery_rate", is_size, SIZE, 0, 0},
+    {"scrub_rate", is_size, SIZE, 0, 0},
     {"vacate_after_ms", NULL, NULL, 1000, 7L * 24 * 3600 * 1000},
     {"log_level", is_log_level, "error, warn, info or debug", 0, 0},
     {"node|endpoint", is_endpoint, ENDPOINT, 0, 0},
@@ -530,6 +531,7 @@ static int fill(cfg_t *cfg, struct sherd_conf *out)
     sherd_parse_code(cfg_getstr(cfg, "code"), &conf.k, &conf.m); /* all of them checked before */
     sherd_parse_size(cfg_getstr(cfg, "max_memory"), &conf.max_memory_bytes);
     sherd_parse_size(cfg_getstr(cfg, "recovery_rate"), &conf.recovery_rate_bytes);
+    sherd_parse_size(cfg_getstr(cfg, "scrub_rate"), &conf.scrub_rate_bytes);
     conf.partitions = (uint32_t)cfg_getint(cfg, "partitions");
     conf.straggler_ms = (uint32_t)cfg_getint(cfg, "straggler_ms");
     conf.vacate_after_ms = (uint32_t)cfg_getint(cfg, "vacate_after_ms");
@@ -557,6 +559,7 @@ static cfg_t *new_cfg(void)
         CFG_STR("sync", "always", CFGF_NONE),
         CFG_STR("max_memory", "0", CFGF_NONE),
         CFG_STR("recovery_rate", "64MiB", CFGF_NONE),
+        CFG_STR("scrub_rate", "8MiB", CFGF_NONE),
         CFG_INT("vacate_after_ms", 30000, CFGF_NONE),
         CFG_STR("log_level", "info", CFGF_NONE),
         CFG_SEC("node", node, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),

@@ -45,6 +45,7 @@ struct sherd_conf {
     uint32_t sync_ms;             /* lmdb: between two syncs; 0: one before each answer */
     uint64_t max_memory_bytes;    /* 0: the server's default */
     uint64_t recovery_rate_bytes; /* a second; 0: unlimited */
+    uint64_t scrub_rate_bytes;    /* a second; 0: no scrub */
     uint32_t vacate_after_ms;
     enum sherd_conf_log log_level;
 };

@@ -75,6 +75,7 @@ enum sherd_list_what {
     SHERD_LIST_UNDECIDED, /* of all partitions: keys with an undecided entry due for the sweep */
     SHERD_LIST_REPAIR,    /* of all partitions: keys known to lack a shard somewhere */
     SHERD_LIST_DEAD,      /* of all partitions: tombstones due for FORGET */
+    SHERD_LIST_DIGEST,    /* of a partition: what it holds in a range of hashes, in few bytes */
 };
 
 /* One request. Only what its kind names is on the wire. */
@@ -89,7 +90,8 @@ struct sherd_request {
     uint32_t acked;         /* COMMIT: slots known to hold the entry; 0: not known */
     uint32_t limit;         /* LIST: bytes of a page */
     uint64_t since;         /* LIST: only keys with an entry whose clock is at least this; 0: all.
-                       LIST_REPAIR: how many pages arrived. LIVE: the map version that is live */
+                       LIST_REPAIR: how many pages arrived. LIST_DIGEST: the first hash. LIVE: the map
+                       version that is live */
     uint64_t key_hash;      /* not on the wire: the receiver computes it */
     struct sherd_bytes key; /* LIST: the cursor, the last key of the page before; empty: start */
     struct sherd_ballot ballot, version, expect;

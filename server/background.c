@@ -8,6 +8,7 @@
 
 #include "client/clock.h"
 #include "client/log.h"
+#include "server/compare.h"
 #include "server/heartbeat.h"
 #include "server/recovery.h"
 #include "server/sweep.h"
@@ -32,6 +33,7 @@ struct sherd_background {
     struct sherd_heartbeat heartbeat;
     struct sherd_recovery *recovery;
     struct sherd_sweep *sweep;
+    struct sherd_compare compare;
     uint64_t heard_ms;    /* when one did last */
     uint64_t heard_clock; /* ... as a clock of ballots, LOOKBACK_MS before */
 };
@@ -89,6 +91,7 @@ static uint32_t run_turn(struct sherd_background *b)
                  (unsigned long long)b->sealed.report.live);
     wait_ms = sherd_recovery_turn(b->recovery, &b->sealed, changed, t);
     sherd_sweep_turn(b->sweep, &b->sealed, t);
+    sherd_compare_turn(&b->compare, &b->sealed, t);
     sherd_heartbeat_turn(&b->heartbeat, t, sherd_recovery_is_busy(b->recovery));
     atomic_store(&t->progress->backlog,
                  sherd_sweep_backlog(b->sweep) + sherd_recovery_backlog(b->recovery));
@@ -155,6 +158,7 @@ int sherd_background_start(const struct sherd_conf *conf, void *zmq_context,
     if (!b) return -ENOMEM;
     b->conf = conf;
     sherd_sealed_init(&b->sealed, (uint16_t)conf->self, life->incarnation);
+    sherd_compare_init(&b->compare, conf->scrub_rate_bytes != 0);
     rc = open_engine(b, zmq_context);
     if (rc == 0) rc = sherd_recovery_new(conf->recovery_rate_bytes, &b->recovery);
     if (rc == 0) rc = sherd_sweep_new(&b->sweep);

@@ -116,19 +116,10 @@ static bool is_meant(const struct sherd_record *record, struct sherd_ballot ball
 static int put_keys_of(struct sherd_service *s, const struct sherd_queue_item *item,
                        struct sherd_writer_buffer *page)
 {
-    static const uint8_t past[] = {0xff};
-    struct sherd_store_key cursor =
-                               {
-                                   item->partition, item->hash - 1, {past, sizeof(past)}
-    },
-                           key;
+    struct sherd_store_key cursor = {.partition = item->partition, .hash = item->hash}, key;
     struct sherd_record record;
     int found = 0;
 
-    if (item->hash == 0)
-        cursor = (struct sherd_store_key){
-            item->partition, 0, {NULL, 0}
-        };
     while (s->store->ops->next(s->store, item->partition, &cursor, false, &key, &record) == 1 &&
            key.hash <= item->hash) {
         if (key.hash == item->hash && is_meant(&record, item->ballot)) {
@@ -184,6 +175,7 @@ void sherd_service_list(struct sherd_service *s, const struct sherd_request *r,
     case SHERD_LIST_KEYS: list_keys(s, r, limit, a); break;
     case SHERD_LIST_UNDECIDED: list_queue(s, &s->undecided, limit, &s->page, a); break;
     case SHERD_LIST_REPAIR: list_repair(s, r->since, limit, a); return;
+    case SHERD_LIST_DIGEST: sherd_service_digest(s, r, a); return;
     default: list_queue(s, &s->dead, limit, &s->page, a); break;
     }
     a->body = (struct sherd_bytes){s->page.data, s->page.size};

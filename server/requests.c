@@ -290,6 +290,12 @@ static void on_node_request(struct sherd_service *s, const struct sherd_request 
     answer_small(s, r, SHERD_NACK, SHERD_REASON_BAD, reply);
 }
 
+/* A LIST of one partition; the others are for the background thread alone. */
+static bool names_partition(const struct sherd_request *r)
+{
+    return r->what == SHERD_LIST_KEYS || r->what == SHERD_LIST_DIGEST;
+}
+
 static uint16_t partition_of(const struct sherd_service *s, uint64_t key_hash)
 {
     return (uint16_t)(key_hash % s->partitions.count);
@@ -312,10 +318,13 @@ void sherd_service_request(struct sherd_service *s, struct sherd_request *r, boo
         if (is_current(s, r, reply)) on_key(s, r, frame, reply);
         break;
     case SHERD_LIST:
-        if (r->what != SHERD_LIST_KEYS && !is_local)
-            on_node_request(s, r, is_local, reply); /* refused there */
-        else if (r->what != SHERD_LIST_KEYS || is_current(s, r, reply))
+        if (names_partition(r)) {
+            if (is_current(s, r, reply)) on_list(s, r, reply);
+        } else if (is_local) {
             on_list(s, r, reply);
+        } else {
+            on_node_request(s, r, is_local, reply); /* refused there */
+        }
         break;
     default: on_node_request(s, r, is_local, reply); break;
     }

@@ -58,6 +58,7 @@ int sherd_service_open(const struct sherd_conf *conf, void *zmq_context, uint64_
     s->undecided.count_max = SHERD_UNDECIDED_QUEUE_MAX;
     s->repair.count_max = SHERD_REPAIR_QUEUE_MAX;
     s->dead.count_max = SHERD_DEAD_QUEUE_MAX;
+    s->scrub.rate.bytes_per_second = conf->scrub_rate_bytes;
     rc = sherd_service_open_store(s);
     if (rc == 0) rc = open_sockets(s, zmq_context);
     if (rc < 0) {
@@ -231,6 +232,7 @@ static void tick(struct sherd_service *s)
     if (s->now_ms < s->tick_ms) return;
     s->tick_ms = s->now_ms + SHERD_TICK_MS;
     if (s->store->ops->fault(s->store) == 0) sherd_service_walk(s);
+    sherd_service_scrub(s);
 }
 
 /* Said when it begins and when it is over, not each turn. */

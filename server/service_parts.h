@@ -3,13 +3,16 @@
  *   requests.c  one request to one key; SEAL, LIVE and the small ones
  *   pages.c     LIST
  *   walker.c    the slow walk over the store: expiry, bounds, tombstones
+ *   scrub.c     reads all shards again; LIST DIGEST
  *   stats.c     STATS
  *   notes.c     the store, and what is kept in it beside the records */
 #ifndef SHERD_SERVER_SERVICE_PARTS_H
 #define SHERD_SERVER_SERVICE_PARTS_H
 
 #include "coord/partition.h"
+#include "server/digest.h"
 #include "server/queue.h"
+#include "server/rate.h"
 #include "server/router.h"
 #include "server/service.h"
 #include "server/sessions.h"
@@ -59,6 +62,14 @@ struct sherd_damage {
     uint8_t key[SHERD_DAMAGED_KEYS][SHERD_KEY_BYTES_MAX];
 };
 
+/* Where scrub stands. */
+struct sherd_scrub {
+    struct sherd_rate rate; /* 0 bytes a second: it is off */
+    uint64_t again_ms, rounds, bytes;
+    struct sherd_store_key at;
+    uint8_t key[SHERD_KEY_BYTES_MAX];
+};
+
 struct sherd_pending_reply {
     void *socket;
     zmq_msg_t identity;
@@ -89,6 +100,7 @@ struct sherd_service {
     uint64_t walk_again_ms, find_again_ms;
     struct sherd_store_key walk; /* the walker's position */
     uint8_t walk_key[SHERD_KEY_BYTES_MAX];
+    struct sherd_scrub scrub;
     struct sherd_sessions sessions;
     struct sherd_counters counters;
     struct sherd_damage damage;
@@ -98,6 +110,7 @@ struct sherd_service {
     struct sherd_pending_reply replies[SHERD_TURN_MESSAGES_MAX];
     size_t reply_count;
     struct sherd_writer_buffer page;        /* scratch of LIST */
+    uint8_t digest[SHERD_DIGEST_BYTES];     /* ... DIGEST */
     struct sherd_writer_buffer repair_page; /* of LIST REPAIR: the last one, until it has arrived */
     uint64_t repair_pages;                  /* made so far */
 };
@@ -122,6 +135,13 @@ void sherd_service_list(struct sherd_service *s, const struct sherd_request *r,
  * fit is found by the walk. */
 void sherd_service_sweep_later(struct sherd_service *s, const struct sherd_store_key *key,
                                struct sherd_ballot ballot);
+
+/* LIST DIGEST: its body lives in the service. */
+void sherd_service_digest(struct sherd_service *s, const struct sherd_request *r,
+                          struct sherd_answer *a);
+
+/* As much of the scrub as its rate allows. */
+void sherd_service_scrub(struct sherd_service *s);
 
 /* A bounded part of the walk. */
 void sherd_service_walk(struct sherd_service *s);

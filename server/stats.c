@@ -86,6 +86,14 @@ static json_t *counters_json(const struct sherd_service *s)
                      number(s->messages), "refused", refused);
 }
 
+static json_t *scrub_json(const struct sherd_service *s)
+{
+    return json_pack("{s:o,s:o,s:o,s:o}", "rounds", number(s->scrub.rounds), "bytes",
+                     number(s->scrub.bytes), "compared",
+                     number(atomic_load(&s->progress->compared)), "differed",
+                     number(atomic_load(&s->progress->differed)));
+}
+
 static json_t *recovery_json(const struct sherd_service *s)
 {
     static const char *const tasks[] = {"idle", "rebuild", "scan", "catch-up"};
@@ -142,6 +150,7 @@ char *sherd_service_stats(struct sherd_service *s)
     json_object_set_new(out, "rescan_partitions", number(rescans(s)));
     json_object_set_new(out, "counters", counters_json(s));
     json_object_set_new(out, "recovery", recovery_json(s));
+    json_object_set_new(out, "scrub", scrub_json(s));
     if (keeper_ms) json_object_set_new(out, "keeper_heard_ms_ago", number(s->now_ms - keeper_ms));
     text = json_dumps(out, JSON_COMPACT);
     json_decref(out);

@@ -17,6 +17,7 @@
 
 #include <zmq.h>
 
+#include "coord/limits.h"
 #include "coord/participant.h"
 #include "coord/record.h"
 
@@ -75,7 +76,8 @@ struct sherd_store_ops {
     bool (*has_room)(const struct sherd_store *s, size_t key_size, size_t shard_size,
                      bool use_reserve);
 
-    /* The first record of a partition after *cursor (cursor->key.size 0: from the start). Fills
+    /* The first record of a partition after *cursor (an empty key comes before all of its hash;
+     * with hash 0 that is the start). Fills
      * *key (views) and *out. 1; 0: no more; negative errno: as for load(). Changing the store
      * between calls is allowed: the cursor is a position in the order, not a pointer (whoever
      * changes the store copies the key that the cursor borrows; it may be the key of the view that

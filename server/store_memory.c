@@ -284,9 +284,7 @@ static int memory_next(struct sherd_store *s, uint16_t partition,
                        struct sherd_store_key *key, struct sherd_record *out)
 {
     struct sherd_store_table *t = table_of(s, partition);
-    const struct sherd_store_slot *slot =
-        cursor->key.size == 0 ? sherd_store_table_walk(t, t->slots)
-                              : sherd_store_table_after(t, cursor->hash, cursor->key);
+    const struct sherd_store_slot *slot = sherd_store_table_after(t, cursor->hash, cursor->key);
 
     (void)with_shards;
     if (!slot) return 0;

@@ -23,7 +23,8 @@ static uint32_t home_of(uint64_t hash, uint32_t capacity)
 
 static int compare_keys(struct sherd_bytes a, struct sherd_bytes b)
 {
-    int order = memcmp(a.data, b.data, a.size < b.size ? a.size : b.size);
+    size_t shared = a.size < b.size ? a.size : b.size;
+    int order = shared == 0 ? 0 : memcmp(a.data, b.data, shared); /* memcmp may not be given NULL */
 
     if (order != 0) return order;
     return (a.size > b.size) - (a.size < b.size);

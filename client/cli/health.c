@@ -45,6 +45,7 @@ static const char *state_of(const struct cli_node *node)
     if (node->forgotten > 0) return node->voting + node->kept == 0 ? "empty" : "lost";
     if (node->kept > 0) return "waiting"; /* for the loss to be accepted */
     if (node->unclean > 0) return "unclean";
+    if (node->fault != NULL) return "read-only";
     if (is_full(node)) return "full";
     return node->repairs + node->rescans > 0 ? "repairing" : "up";
 }
@@ -71,6 +72,8 @@ void cli_node_read(struct cli_session *s, uint16_t node, struct cli_node *out)
     out->undecided = number(stats, "store", "undecided");
     out->repairs = number(stats, NULL, "repair_list") + number(stats, "recovery", "backlog");
     out->rescans = number(stats, NULL, "rescan_partitions");
+    out->damaged = number(json_object_get(stats, "store"), "damaged", "shards");
+    out->fault = json_string_value(json_object_get(json_object_get(stats, "store"), "fault"));
     out->live = number(stats, NULL, "live");
     if (json_object_get(stats, "keeper_heard_ms_ago") != NULL)
         out->keeper_ms = (int64_t)number(stats, NULL, "keeper_heard_ms_ago");
@@ -162,6 +165,8 @@ static void judge_node(struct cli_health *h, const struct cli_session *s, size_t
         complain_count(h, i, node->unclean, "partition", "with an older epoch open");
     complain_count(h, i, node->repairs, "key", "to be repaired");
     complain_count(h, i, node->rescans, "partition", "to be looked through for repairs");
+    if (node->fault != NULL)
+        complain(h, "node %zu refuses writes: its store says '%s'; reads go on", i, node->fault);
     if (is_full(node))
         complain(h, "node %zu is full: %s of %s used; writes fail", i,
                  cli_show_size(used, node->bytes), cli_show_size(limit, node->bytes_max));

@@ -6,7 +6,7 @@
 #include "client/cli/health.h"
 #include "coord/limits.h"
 
-enum { PAUSE_MS = 200, LINE_EVERY_MS = 2000 };
+enum { PAUSE_MS = 200, LINE_EVERY_MS = 2000, KEY_SHOWN_MAX = 80 };
 
 static json_t *json_of_nodes(const struct cli_health *h, const struct cli_session *s)
 {
@@ -76,6 +76,26 @@ static void print_node(const struct cli_node *node, size_t id, const char *endpo
     putchar('\n');
 }
 
+/* Damage is no problem once it is repaired; but somebody should look at that disk. */
+static void print_damage(const struct cli_node *node, size_t id)
+{
+    const json_t *keys =
+        json_object_get(json_object_get(json_object_get(node->stats, "store"), "damaged"), "keys");
+    char text[CLI_COUNT_TEXT], shown[CLI_SHOWN_SIZE];
+    const json_t *key;
+    size_t i;
+
+    if (node->damaged == 0) return;
+    printf("node %zu found %s since it started, last of:", id,
+           cli_show_count(text, node->damaged, "damaged shard"));
+    json_array_foreach(keys, i, key)
+    {
+        struct sherd_bytes bytes = {json_string_value(key), json_string_length(key)};
+        printf("%s %s", i > 0 ? "," : "", cli_show(shown, bytes, KEY_SHOWN_MAX));
+    }
+    putchar('\n');
+}
+
 static void print_text(const struct cli_health *h, const struct cli_session *s)
 {
     const struct sherd_cluster_info *info = &h->info;
@@ -95,10 +115,12 @@ static void print_text(const struct cli_health *h, const struct cli_session *s)
             info->partitions, (unsigned long long)h->degraded, info->learning, info->unclean,
             info->lost, (unsigned long long)info->map_version,
             (unsigned long long)cli_health_live(h));
-    puts("\nnode  endpoint                   state            keys      used of memory     map"
+    puts("\nnode  endpoint                   state            keys      used of room       map"
          "  heartbeat");
     for (i = 0; i < h->count; i++)
         print_node(&h->nodes[i], i, s->conf.nodes[i].endpoint);
+    for (i = 0; i < h->count; i++)
+        print_damage(&h->nodes[i], i);
 }
 
 static void show_progress(struct cli_bar *bar, const struct cli_health *h)
@@ -167,7 +189,8 @@ const struct cli_command cli_status = {
         "Exit code 0: every node answers, every slot votes, nothing waits to be repaired; else "
         "5.\n"
         "States: down; starting; learning, rebuilding; sealing (waits for a new epoch); unclean\n"
-        "(an older epoch is open); repairing; full (more than 95 % of the memory used); and of\n"
+        "(an older epoch is open); repairing; full (more than 95 % of the room used); read-only\n"
+        "(its disk is full or fails); and of\n"
         "lost partitions: empty, lost (forgot all it had, or a part), waiting (kept its shards,\n"
         "which alone are too few).\n\n"
         "  sherd status\n"

@@ -69,7 +69,7 @@ static struct sherd_request request_of(struct sherd_bytes_reader *b, uint8_t kin
 
     r.flags = sherd_bytes_take_u8(b) & 63;
     r.slot = sherd_bytes_take_u8(b) % SHERD_SLOTS_MAX;
-    r.what = sherd_bytes_take_u8(b) % (SHERD_LIST_DEAD + 1);
+    r.what = sherd_bytes_take_u8(b) % (SHERD_LIST_DIGEST + 1);
     r.epoch = sherd_bytes_take_u32(b);
     r.partition = sherd_bytes_take_u8(b);
     r.acked = sherd_bytes_take_u32(b);

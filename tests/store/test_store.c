@@ -129,6 +129,24 @@ static void bounds_cost_only_while_there(void **state)
     s->ops->close(s);
 }
 
+/* A cursor may stand before all keys of a hash. */
+static void walk_begins_at_a_hash(void **state)
+{
+    struct sherd_store *s = open_store(state, UINT64_MAX);
+    struct sherd_store_key keys[] = {key_of(3, 4, "\xff\xff"), key_of(3, 5, "a"),
+                                     key_of(3, 6, "b")};
+    struct sherd_store_key cursor = {.partition = 3, .hash = 5}, key = {0};
+    struct sherd_record record;
+
+    for (size_t i = 0; i < LEN(keys); i++)
+        assert_int_equal(put_new(s, &keys[i], keys[i].key, NULL), 0);
+    assert_int_equal(s->ops->next(s, 3, &cursor, true, &key, &record), 1);
+    assert_int_equal(key.hash, 5);
+    cursor.hash = 7;
+    assert_int_equal(s->ops->next(s, 3, &cursor, true, &key, &record), 0);
+    s->ops->close(s);
+}
+
 /* LIST drops what it has just shown, and goes on. */
 static void walk_survives_changes(void **state)
 {
@@ -241,6 +259,7 @@ static const struct {
     {"an unknown key is all zero",            unknown_key_is_all_zero       },
     {"an empty shard is a shard",             empty_shard_is_a_shard        },
     {"bounds cost only while they are there", bounds_cost_only_while_there  },
+    {"a walk begins at a hash",               walk_begins_at_a_hash         },
     {"a walk survives changes",               walk_survives_changes         },
     {"a frame is shared and freed once",      frame_is_shared_and_freed_once},
     {"memory is bounded",                     memory_is_bounded             },

@@ -103,7 +103,7 @@ static void fill_list(struct sherd_request *r, bool small)
 {
     r->epoch = (uint32_t)wire_random();
     r->partition = (uint16_t)wire_below(SHERD_PARTITIONS);
-    r->what = (uint8_t)wire_below(SHERD_LIST_DEAD + 1);
+    r->what = (uint8_t)wire_below(SHERD_LIST_DIGEST + 1);
     r->limit = (uint32_t)wire_random();
     r->since = wire_random();
     if (wire_below(2)) r->key = wire_random_key(small);

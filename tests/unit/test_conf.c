@@ -147,6 +147,7 @@ static void gives_the_defaults(void **state)
     assert_int_equal(conf.self, SHERD_CONF_NO_SELF);
     assert_int_equal(conf.max_memory_bytes, 0);
     assert_int_equal(conf.recovery_rate_bytes, 64 << 20);
+    assert_int_equal(conf.scrub_rate_bytes, 8 << 20);
     assert_int_equal(conf.vacate_after_ms, 30000);
     assert_int_equal(conf.straggler_ms, 20);
     assert_int_equal(conf.partitions, 256);
