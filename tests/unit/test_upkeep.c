@@ -310,6 +310,106 @@ static void a_ballot_below_the_floor_comes_too_late(void **state)
     assert_int_equal(held().count, 1);
 }
 
+/* A committed value "k", whose shard fits its CRC or not. */
+static void hold(bool rotten)
+{
+    struct sherd_request r = request_of(SHERD_PREPARE, 0);
+
+    r.crc = sherd_crc32c(r.shard.data, r.shard.size) + rotten;
+    serve(r);
+    r.kind = SHERD_COMMIT;
+    serve(r);
+}
+
+static void scrub_finds_what_has_rotted(void **state)
+{
+    (void)state;
+    s->scrub.rate.bytes_per_second = 1 << 20;
+    hold(true);
+    sherd_service_scrub(s);
+    assert_int_equal(s->damage.shards, 1);
+    assert_memory_equal(s->damage.key[0], "k", s->damage.size[0]);
+    assert_int_equal(s->repair.count, 1);
+    assert_false(held().entries[0].has_shard); /* so that a good one is taken in its place */
+    s->scrub.again_ms = 0;
+    sherd_service_scrub(s);
+    assert_int_equal(s->damage.shards, 1);
+}
+
+static void scrub_leaves_what_is_whole(void **state)
+{
+    (void)state;
+    s->scrub.rate.bytes_per_second = 1 << 20;
+    hold(false);
+    sherd_service_scrub(s);
+    assert_int_equal(s->scrub.rounds, 1);
+    assert_int_equal(s->damage.shards, 0);
+    assert_int_equal(s->repair.count, 0);
+    assert_true(held().entries[0].has_shard);
+}
+
+static void scrub_keeps_to_its_rate(void **state)
+{
+    static uint8_t shard[64 << 10];
+    char name[2] = "a";
+
+    (void)state;
+    s->scrub.rate.bytes_per_second = sizeof(shard);
+    for (; name[0] < 'k'; name[0]++) {
+        struct sherd_request r = request_of(SHERD_PREPARE, 0);
+        r.key = (struct sherd_bytes){name, 1};
+        r.shard = (struct sherd_bytes){shard, sizeof(shard)};
+        r.crc = sherd_crc32c(shard, sizeof(shard));
+        serve(r);
+    }
+    for (unsigned second = 1; second <= 5; second++) {
+        for (unsigned i = 0; i < 10; i++) {
+            sherd_service_scrub(s);
+            s->now_ms += 100;
+        }
+        assert_in_range(s->scrub.bytes / sizeof(shard), second - 1, second + 1);
+    }
+}
+
+static struct sherd_digest digest_of(uint64_t first, const uint64_t *last)
+{
+    struct sherd_request r = {
+        .kind = SHERD_LIST, .what = SHERD_LIST_DIGEST, .since = first, .partition = 0};
+    struct sherd_answer a = {0};
+    struct sherd_digest out;
+
+    if (last) r.body = (struct sherd_bytes){last, sizeof(*last)};
+    sherd_service_list(s, &r, &a);
+    assert_true(sherd_digest_decode(a.body, &out));
+    return out;
+}
+
+static void a_digest_tells_versions_and_shards(void **state)
+{
+    uint64_t hash = sherd_hash_key("k", 1), before = hash - 1;
+    struct sherd_digest digest;
+
+    (void)state;
+    assert_int_equal(digest_of(0, NULL).count, 0);
+    serve(request_of(SHERD_PREPARE, 0));
+    assert_int_equal(digest_of(0, NULL).count, 0); /* what is undecided does not count */
+    serve(request_of(SHERD_COMMIT, 0));
+    digest = digest_of(0, NULL);
+    assert_int_equal(digest.count, 1);
+    assert_true(digest.last == UINT64_MAX);
+    assert_int_equal(digest_of(hash, &hash).count, 1); /* both ends are in */
+    assert_int_equal(digest_of(0, &before).count, 0);
+    assert_true(digest_of(0, &before).last == before);
+    assert_int_equal(digest_of(hash + 1, NULL).count, 0);
+
+    struct sherd_record record = held();
+    struct sherd_store_key key = {
+        0, hash, {"k", 1}
+    };
+    s->store->ops->strip(s->store, &key, record.entries[0].handle);
+    assert_true(digest_of(0, NULL).sum != digest.sum);
+}
+
 int main(void)
 {
 #define ALONE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -324,6 +424,10 @@ int main(void)
         ALONE(the_others_leave_it_to_it),
         ALONE(the_floor_stays_behind_the_clock),
         ALONE(a_ballot_below_the_floor_comes_too_late),
+        ALONE(scrub_finds_what_has_rotted),
+        ALONE(scrub_leaves_what_is_whole),
+        ALONE(scrub_keeps_to_its_rate),
+        ALONE(a_digest_tells_versions_and_shards),
     };
     struct CMUnitTest tests[LEN(rows) + LEN(alone)] = {0};
 

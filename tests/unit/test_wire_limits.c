@@ -96,7 +96,7 @@ static struct limit {
     {"shard beyond the limit",   SHERD_PREPARE,   R + 64, 4, SHERD_VALUE_BYTES_MAX + 1, BAD },
     {"last partition",           SHERD_LIST,      R + 16, 2, SHERD_PARTITIONS - 1,      GOOD},
     {"partition 256",            SHERD_LIST,      R + 16, 2, SHERD_PARTITIONS,          BAD },
-    {"unknown list",             SHERD_LIST,      R + 18, 1, SHERD_LIST_DIGEST + 1,       BAD },
+    {"unknown list",             SHERD_LIST,      R + 18, 1, SHERD_LIST_DIGEST + 1,     BAD },
     {"prefix beyond the frame",  SHERD_LIST,      R + 33, 4, 1,                         BAD },
     {"body beyond the frame",    SHERD_HEARTBEAT, R + 12, 4, 1,                         BAD },
     {"huge body",                SHERD_HEARTBEAT, R + 12, 4, UINT32_MAX,                BAD },
