@@ -9,7 +9,7 @@
 set -eu
 
 build="gcc libc6-dev cmake ninja-build pkg-config libisal-dev libzmq3-dev libczmq-dev libbsd-dev
-    libxxhash-dev libconfuse-dev libjansson-dev libmd-dev"
+    libxxhash-dev libconfuse-dev libjansson-dev liblmdb-dev libmd-dev"
 tests="libcmocka-dev clang libclang-rt-14-dev spin gcovr patch
     iproute2 nftables" # network namespaces: tests/chaos
 

@@ -5,12 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "coord/bytes.h"
 #include "coord/map_codec.h"
+#include "server/directory.h"
 
 enum {
     FILE_MAGIC = 0x706b6873, /* "shkp" */
@@ -28,21 +28,16 @@ static void path_of(const struct sherd_keeper_file *f, const char *name, char *o
 
 int sherd_keeper_file_open(struct sherd_keeper_file *f, const char *directory, bool create)
 {
-    char path[PATH_BYTES_MAX];
+    int lock = -1;
 
     f->lock = -1;
     if (strlen(directory) >= sizeof(f->directory)) return -ENAMETOOLONG;
     memcpy(f->directory, directory, strlen(directory) + 1);
     if (create && mkdir(directory, 0700) < 0 && errno != EEXIST) return -errno;
 
-    path_of(f, "lock", path);
-    f->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (f->lock < 0) return -errno;
-    if (flock(f->lock, LOCK_EX | LOCK_NB) < 0) {
-        int rc = errno == EWOULDBLOCK ? -EBUSY : -errno;
-        sherd_keeper_file_close(f);
-        return rc;
-    }
+    lock = sherd_directory_lock(directory);
+    if (lock < 0) return lock;
+    f->lock = lock;
     return 0;
 }
 
@@ -130,16 +125,6 @@ int sherd_keeper_file_read(const struct sherd_keeper_file *f, uint8_t **bytes, s
     return 0;
 }
 
-static int sync_directory(const char *directory)
-{
-    int rc = 0, fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    if (fd < 0) return -errno;
-    if (fsync(fd) < 0) rc = -errno;
-    close(fd);
-    return rc;
-}
-
 static int write_file(const char *path, const uint8_t *data, size_t size)
 {
     int rc, fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -170,7 +155,7 @@ int sherd_keeper_file_write(const struct sherd_keeper_file *f, struct sherd_byte
     path_of(f, "map.new", temporary);
     rc = write_file(temporary, data, size);
     if (rc == 0 && rename(temporary, path) < 0) rc = -errno;
-    if (rc == 0) rc = sync_directory(f->directory);
+    if (rc == 0) rc = sherd_directory_sync(f->directory);
     free(data);
     return rc;
 }

@@ -15,6 +15,7 @@
 #ifndef SHERD_SERVER_STORE_H
 #define SHERD_SERVER_STORE_H
 
+#include <string.h>
 #include <zmq.h>
 
 #include "coord/limits.h"
@@ -39,6 +40,15 @@ struct sherd_store_key {
     uint64_t hash; /* XXH3_64 of the key */
     struct sherd_bytes key;
 };
+
+/* The order of keys that have one hash. */
+static inline int sherd_store_compare_keys(struct sherd_bytes a, struct sherd_bytes b)
+{
+    size_t shared = a.size < b.size ? a.size : b.size;
+    int order = shared == 0 ? 0 : memcmp(a.data, b.data, shared); /* memcmp may not be given NULL */
+
+    return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
+}
 
 struct sherd_store_ops;
 

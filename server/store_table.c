@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "coord/assert.h"
+#include "server/store.h"
 
 enum {
     CAPACITY_MIN = 8,
@@ -21,19 +22,10 @@ static uint32_t home_of(uint64_t hash, uint32_t capacity)
     return (uint32_t)(((hash >> 32) * capacity) >> 32);
 }
 
-static int compare_keys(struct sherd_bytes a, struct sherd_bytes b)
-{
-    size_t shared = a.size < b.size ? a.size : b.size;
-    int order = shared == 0 ? 0 : memcmp(a.data, b.data, shared); /* memcmp may not be given NULL */
-
-    if (order != 0) return order;
-    return (a.size > b.size) - (a.size < b.size);
-}
-
 static int compare(const struct sherd_store_slot *slot, uint64_t hash, struct sherd_bytes key)
 {
     if (slot->hash != hash) return slot->hash < hash ? -1 : 1;
-    return compare_keys(sherd_store_cell_key(slot->cell), key);
+    return sherd_store_compare_keys(sherd_store_cell_key(slot->cell), key);
 }
 
 /* The first slot, from the home on, that is empty or not before the key; t->length: none. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <sherd/ecc.h>
 
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -16,6 +17,7 @@ enum {
     OPERATIONS = 100000,
     CHECK_STATS_EVERY = 64,
     CHECK_ORDER_EVERY = 4096,
+    SYNC_EVERY = 20,
     SHARD_MAX = 20000,
 };
 
@@ -169,7 +171,9 @@ static struct sherd_entry some_entry(void)
     };
 
     e.version = one_in(3) ? some_ballot() : e.ballot;
-    if (e.has_shard) e.shard = (struct sherd_bytes){noise + next_random() % SHARD_MAX, size};
+    if (!e.has_shard) return e;
+    e.shard = (struct sherd_bytes){noise + next_random() % SHARD_MAX, size};
+    e.crc = sherd_crc32c(e.shard.data, e.shard.size);
     return e;
 }
 
@@ -255,7 +259,7 @@ static void strip_somehow(struct sherd_store *s, const struct sherd_store_key *k
 {
     if (loaded->count == 0) return;
     uint8_t i = (uint8_t)(next_random() % loaded->count);
-    s->ops->strip(s, key, loaded->entries[i].handle);
+    assert_int_equal(s->ops->strip(s, key, loaded->entries[i].handle), 0);
     free(model->entries[i].handle);
     model->entries[i].handle = NULL;
     model->entries[i].shard = (struct sherd_bytes){NULL, 0};
@@ -348,7 +352,9 @@ void check_against_model(struct sherd_store *s)
     memset(&loaded, 0xa5, sizeof(loaded)); /* load may leave unused fields as they are */
     for (unsigned n = 1; n <= OPERATIONS; n++) {
         size_t i = next_random() % KEYS;
-        s->ops->load(s, &m->keys[i], true, &loaded);
+        if (one_in(SYNC_EVERY)) assert_int_equal(s->ops->sync(s), 0);
+        assert_int_equal(s->ops->load(s, &m->keys[i], true, &loaded), 0);
+        assert_int_equal(s->damaged, 0);
         assert_record_equal(s, &loaded, &m->records[i]);
         if (one_in(2000)) {
             drop_some_partition(s, m);

@@ -4,10 +4,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
+#include <sherd/ecc.h>
 
 #include "server/store.h"
 #include "tests/store/store_model.h"
@@ -19,10 +22,23 @@ enum { SHARD_MAX = 20000 };
 struct store_kind {
     const char *name;
     int (*open)(uint64_t bytes_max, struct sherd_store **out);
+    bool in_memory;
 };
 
+/* The directory of the store that a test opens. */
+static char directory[64];
+
+static int open_lmdb(uint64_t bytes_max, struct sherd_store **out)
+{
+    struct sherd_store_lmdb_config config = {.directory = directory};
+
+    (void)bytes_max; /* it has what the file system has */
+    return sherd_store_lmdb_open(&config, out);
+}
+
 static struct store_kind kinds[] = {
-    {"memory", sherd_store_memory_open},
+    {"memory", sherd_store_memory_open, true },
+    {"lmdb",   open_lmdb,               false},
 };
 
 static const unsigned char zeros[SHARD_MAX];
@@ -52,8 +68,10 @@ static int put_new(struct sherd_store *s, const struct sherd_store_key *key,
 
     record.entries[0] = (struct sherd_entry){
         .ballot = {1, 2, 3},
-          .version = {1, 2, 3},
-          .has_shard = true, .shard = shard
+        .version = {1, 2, 3},
+        .has_shard = true,
+        .crc = sherd_crc32c(shard.data, shard.size),
+        .shard = shard
     };
     return s->ops->apply(s, key, &record, &change, frame);
 }
@@ -73,7 +91,7 @@ static void unknown_key_is_all_zero(void **state)
     struct sherd_record record;
 
     memset(&record, 0xa5, sizeof(record));
-    s->ops->load(s, &key, true, &record);
+    assert_int_equal(s->ops->load(s, &key, true, &record), 0);
     assert_int_equal(record.count, 0);
     assert_true(sherd_ballot_is_zero(record.promised));
     assert_true(sherd_ballot_is_zero(record.refused));
@@ -93,12 +111,12 @@ static void empty_shard_is_a_shard(void **state)
     struct sherd_record record;
 
     assert_int_equal(put_new(s, &key, (struct sherd_bytes){NULL, 0}, NULL), 0);
-    s->ops->load(s, &key, true, &record);
+    assert_int_equal(s->ops->load(s, &key, true, &record), 0);
     assert_true(record.entries[0].has_shard);
     assert_non_null(record.entries[0].shard.data);
     assert_int_equal(stats_of(s).shards, 1);
-    s->ops->strip(s, &key, record.entries[0].handle);
-    s->ops->load(s, &key, true, &record);
+    assert_int_equal(s->ops->strip(s, &key, record.entries[0].handle), 0);
+    assert_int_equal(s->ops->load(s, &key, true, &record), 0);
     assert_false(record.entries[0].has_shard);
     assert_null(record.entries[0].shard.data);
     assert_int_equal(stats_of(s).shards, 0);
@@ -116,11 +134,11 @@ static void bounds_cost_only_while_there(void **state)
 
     assert_int_equal(put_new(s, &key, key.key, NULL), 0);
     bytes = stats_of(s).bytes;
-    s->ops->load(s, &key, true, &record);
+    assert_int_equal(s->ops->load(s, &key, true, &record), 0);
     record.refused = (struct sherd_ballot){4, 5, 6};
     assert_int_equal(s->ops->apply(s, &key, &record, &change, NULL), 0);
     assert_true(stats_of(s).bytes > bytes);
-    s->ops->load(s, &key, true, &record);
+    assert_int_equal(s->ops->load(s, &key, true, &record), 0);
     assert_ballot_equal(record.refused, (struct sherd_ballot){4, 5, 6});
     assert_true(sherd_ballot_is_zero(record.promised));
     record.refused = SHERD_BALLOT_ZERO;
@@ -192,11 +210,11 @@ static void frame_is_shared_and_freed_once(void **state)
     assert_int_equal(freed, 0);
     assert_true(stats_of(s).bytes > bytes + SHARD_MAX);
 
-    s->ops->load(s, &key, true, &record);
+    assert_int_equal(s->ops->load(s, &key, true, &record), 0);
     assert_ptr_equal(record.entries[0].shard.data, shard.data); /* nobody copied it */
     zmq_msg_init(&copy);
     zmq_msg_copy(&copy, s->ops->frame(s, record.entries[0].handle));
-    s->ops->strip(s, &key, record.entries[0].handle);
+    assert_int_equal(s->ops->strip(s, &key, record.entries[0].handle), 0);
     assert_int_equal(freed, 0);
     zmq_msg_close(&copy);
     assert_int_equal(freed, 1);
@@ -205,6 +223,30 @@ static void frame_is_shared_and_freed_once(void **state)
     assert_int_equal(stats_of(s).bytes, bytes);
     s->ops->close(s);
     assert_int_equal(freed, 1);
+}
+
+/* Wherever the bytes of a large shard are, they leave in a frame, and outlive what they were. */
+static void frame_holds_the_shard(void **state)
+{
+    struct sherd_store *s = open_store(state, UINT64_MAX);
+    struct sherd_store_key key = key_of(9, 9, "k");
+    struct sherd_bytes shard = {zeros, SHARD_MAX};
+    struct sherd_record record;
+    zmq_msg_t frame, copy;
+
+    assert_int_equal(zmq_msg_init_size(&frame, SHARD_MAX), 0);
+    memcpy(zmq_msg_data(&frame), zeros, SHARD_MAX);
+    assert_int_equal(put_new(s, &key, shard, &frame), 0);
+    assert_int_equal(s->ops->sync(s), 0);
+    assert_int_equal(s->ops->load(s, &key, true, &record), 0);
+    assert_non_null(s->ops->frame(s, record.entries[0].handle));
+    zmq_msg_init(&copy);
+    zmq_msg_copy(&copy, s->ops->frame(s, record.entries[0].handle));
+    forget_key(s, &key);
+    s->ops->close(s);
+    assert_int_equal(zmq_msg_size(&copy), SHARD_MAX);
+    assert_memory_equal(zmq_msg_data(&copy), zeros, SHARD_MAX);
+    zmq_msg_close(&copy);
 }
 
 /* Puts numbered keys from *number on, until there is no room. */
@@ -254,26 +296,47 @@ static void memory_is_bounded(void **state)
 static const struct {
     const char *name;
     CMUnitTestFunction run;
+    bool in_memory; /* a property of memory alone */
 } cases[] = {
-    {"equals a model under random changes",   equals_model                  },
-    {"an unknown key is all zero",            unknown_key_is_all_zero       },
-    {"an empty shard is a shard",             empty_shard_is_a_shard        },
-    {"bounds cost only while they are there", bounds_cost_only_while_there  },
-    {"a walk begins at a hash",               walk_begins_at_a_hash         },
-    {"a walk survives changes",               walk_survives_changes         },
-    {"a frame is shared and freed once",      frame_is_shared_and_freed_once},
-    {"memory is bounded",                     memory_is_bounded             },
+    {"equals a model under random changes",   equals_model,                   false},
+    {"an unknown key is all zero",            unknown_key_is_all_zero,        false},
+    {"an empty shard is a shard",             empty_shard_is_a_shard,         false},
+    {"bounds cost only while they are there", bounds_cost_only_while_there,   false},
+    {"a walk begins at a hash",               walk_begins_at_a_hash,          false},
+    {"a walk survives changes",               walk_survives_changes,          false},
+    {"a frame holds the shard",               frame_holds_the_shard,          false},
+    {"a frame is shared and freed once",      frame_is_shared_and_freed_once, true },
+    {"memory is bounded",                     memory_is_bounded,              true },
 };
+
+/* In memory if there is some: what is tested here is not the disk. */
+static int make_directory(void **state)
+{
+    (void)state;
+    snprintf(directory, sizeof(directory), "%s/sherd-store-XXXXXX",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    return mkdtemp(directory) ? 0 : -1;
+}
+
+static int remove_directory(void **state)
+{
+    (void)state;
+    if (sherd_store_lmdb_remove(directory) < 0) return -1;
+    return access(directory, F_OK) == 0 ? -1 : 0;
+}
 
 int main(void)
 {
     int failed = 0;
 
     for (size_t k = 0; k < LEN(kinds); k++) {
-        struct CMUnitTest tests[LEN(cases)];
+        struct CMUnitTest tests[LEN(cases)] = {0};
+        size_t count = 0;
         for (size_t i = 0; i < LEN(cases); i++)
-            tests[i] = (struct CMUnitTest){cases[i].name, cases[i].run, NULL, NULL, &kinds[k]};
-        failed += cmocka_run_group_tests_name(kinds[k].name, tests, NULL, NULL);
+            if (kinds[k].in_memory || !cases[i].in_memory)
+                tests[count++] = (struct CMUnitTest){cases[i].name, cases[i].run, make_directory,
+                                                     remove_directory, &kinds[k]};
+        failed += _cmocka_run_group_tests(kinds[k].name, tests, count, NULL, NULL);
     }
     return failed;
 }

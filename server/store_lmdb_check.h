@@ -1,0 +1,48 @@
+/* store_lmdb_check.h - what a durable store counts, and the look at all of it before it is opened.
+ *
+ * Beside its records a store keeps notes (store_lmdb_record.h has the CRC that ends each):
+ *
+ *   'f'                    u32 SHERD_LMDB_FORMAT
+ *   's'                    u64 number of the LMDB transaction, u64 id for the next large shard
+ *   'p' u16 partition      u32 generation, u64 keys, u64 digest; none: all zero (big-endian number)
+ *   'n' u8 note            what was saved
+ *
+ * Dropping a partition raises its generation; what has a lower one is no longer there, and deleted
+ * by and by. The digest is the XOR of XXH3_64 of each database key of `records` followed by the CRC
+ * at the end of its value: a key that was lost or is of another time changes it. */
+#ifndef SHERD_SERVER_STORE_LMDB_CHECK_H
+#define SHERD_SERVER_STORE_LMDB_CHECK_H
+
+#include "server/store.h"
+#include "server/store_lmdb_record.h"
+
+enum {
+    SHERD_LMDB_FORMAT = 1,
+    SHERD_LMDB_NOTE_KEY_BYTES_MAX = 3,
+    SHERD_LMDB_PART_BYTES = 20,
+    SHERD_LMDB_STATE_BYTES = 16,
+};
+
+struct sherd_lmdb_part {
+    uint32_t generation;
+    uint64_t digest;
+    struct sherd_store_stats stats; /* without bytes_max */
+};
+
+struct sherd_lmdb_totals {
+    struct sherd_lmdb_part parts[SHERD_PARTITIONS];
+    uint64_t next_id;
+};
+
+/* Adds a record, and takes one away again (`times` -1). */
+void sherd_lmdb_count(struct sherd_lmdb_part *part, const struct sherd_stored_record *r, int times);
+
+/* Adds a value of `records` to the digest, and takes it away again. */
+void sherd_lmdb_digest(struct sherd_lmdb_part *part, struct sherd_bytes db_key, uint32_t crc);
+
+/* Reads the whole file but the shards that are not in a record. 0: *out counts all of it. -EUCLEAN:
+ * it is damaged; -EPROTONOSUPPORT: it is of another format; or negative errno (-ENOMEM, of
+ * reading). */
+int sherd_lmdb_check(int fd, struct sherd_lmdb_totals *out);
+
+#endif

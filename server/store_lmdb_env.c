@@ -1,0 +1,418 @@
+/* store_lmdb_env.c - the environment of LMDB: one transaction a turn, and what becomes of it. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/statvfs.h>
+
+#include "client/clock.h"
+#include "server/store_lmdb_parts.h"
+
+#define MAP_BYTES_MIN (UINT64_C(1) << 30)
+
+enum {
+    PATH_BYTES_MAX = 1100,
+    DATABASES = 3,
+    RETRY_US = 1000000,     /* of a write, during a fault */
+    ROOM_AGE_US = 100000,   /* of what is known of the file system */
+    CLEAN_KEYS = 64,        /* of a dropped partition, deleted in one sync() */
+    CLEAN_BYTES = 16 << 20, /* ... or about so much */
+};
+
+int sherd_lmdb_errno(int rc)
+{
+    if (rc <= 0 && rc > MDB_KEYEXIST) return rc; /* errno already, or 0 */
+    if (rc > 0) return -rc;
+    switch (rc) {
+    case MDB_MAP_FULL:
+    case MDB_TXN_FULL: return -ENOSPC;
+    case MDB_NOTFOUND: /* what a record names */
+    case MDB_KEYEXIST:
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_PAGE_FULL:
+    case MDB_CURSOR_FULL:
+    case MDB_INVALID:
+    case MDB_VERSION_MISMATCH:
+    case MDB_INCOMPATIBLE:
+    case MDB_BAD_VALSIZE: return -EUCLEAN;
+    default: return -EIO;
+    }
+}
+
+/* The environment */
+
+/* Room for all that the file system can hold: nothing meets the end of the map within a turn. */
+static uint64_t map_bytes(const struct sherd_lmdb *m)
+{
+    struct statvfs system;
+    uint64_t bytes = 0;
+
+    if (statvfs(m->directory, &system) == 0) bytes = (uint64_t)system.f_blocks * system.f_frsize;
+    return bytes < MAP_BYTES_MIN ? MAP_BYTES_MIN : bytes;
+}
+
+static int open_databases(struct sherd_lmdb *m, bool create)
+{
+    MDB_txn *txn = NULL;
+    unsigned flags = create ? MDB_CREATE : 0;
+    int rc = mdb_txn_begin(m->env, NULL, create ? 0 : MDB_RDONLY, &txn);
+
+    if (rc != 0) return rc;
+    rc = mdb_dbi_open(txn, "records", flags, &m->records);
+    if (rc == 0) rc = mdb_dbi_open(txn, "shards", flags, &m->shards);
+    if (rc == 0) rc = mdb_dbi_open(txn, "notes", flags, &m->notes);
+    if (rc == 0) return mdb_txn_commit(txn);
+    mdb_txn_abort(txn);
+    return rc;
+}
+
+int sherd_lmdb_open_env(struct sherd_lmdb *m, const char *name, bool create)
+{
+    /* The directory is locked, and everything happens in one thread. */
+    const unsigned flags = MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOTLS | MDB_NORDAHEAD;
+    char path[PATH_BYTES_MAX];
+    MDB_envinfo info;
+    int rc;
+
+    if (snprintf(path, sizeof(path), "%s/%s", m->directory, name) >= (int)sizeof(path))
+        return -ENAMETOOLONG;
+    rc = mdb_env_create(&m->env);
+    if (rc != 0) {
+        m->env = NULL;
+        return sherd_lmdb_errno(rc);
+    }
+    if (m->map_bytes == 0) m->map_bytes = map_bytes(m);
+    rc = mdb_env_set_mapsize(m->env, m->map_bytes);
+    if (rc == 0) rc = mdb_env_set_maxdbs(m->env, DATABASES);
+    if (rc == 0) rc = mdb_env_open(m->env, path, flags | (m->sync_ms ? MDB_NOSYNC : 0), 0600);
+    if (rc == 0) rc = open_databases(m, create);
+    if (rc == 0) rc = mdb_env_info(m->env, &info);
+    if (rc == 0) {
+        m->transaction = info.me_last_txnid;
+        return 0;
+    }
+    sherd_lmdb_close_env(m);
+    return sherd_lmdb_errno(rc);
+}
+
+void sherd_lmdb_close_env(struct sherd_lmdb *m)
+{
+    sherd_lmdb_end(m);
+    if (m->env) mdb_env_close(m->env);
+    m->env = NULL;
+}
+
+/* A larger map before the file fills it. Failing changes nothing; it is tried again. */
+static void grow_map(struct sherd_lmdb *m)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+
+    if (mdb_env_info(m->env, &info) != 0 || mdb_env_stat(m->env, &stat) != 0) return;
+    if ((uint64_t)info.me_last_pgno * stat.ms_psize < m->map_bytes / 8 * 7) return;
+    if (mdb_env_set_mapsize(m->env, m->map_bytes * 2) == 0) m->map_bytes *= 2;
+}
+
+/* Room */
+
+/* What is free within the file: all pages but those of its trees. */
+static uint64_t free_in_file(struct sherd_lmdb *m)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    uint64_t used = 2, total = 0;
+
+    if (mdb_env_info(m->env, &info) != 0) return 0;
+    total = (uint64_t)info.me_last_pgno + 1;
+    for (MDB_dbi i = 0; i < DATABASES + 2; i++) { /* first those of LMDB itself */
+        if (mdb_stat(m->txn, i, &stat) != 0) return 0;
+        used += stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages;
+    }
+    return used < total ? (total - used) * stat.ms_psize : 0;
+}
+
+static void ask_room(struct sherd_lmdb *m)
+{
+    struct sherd_lmdb_room *r = &m->room;
+    uint64_t now_us = sherd_clock_now_us();
+    struct statvfs system;
+
+    if (r->asked_us != 0 && now_us - r->asked_us < ROOM_AGE_US) return;
+    if (statvfs(m->directory, &system) < 0) return;
+    r->asked_us = now_us;
+    r->system_bytes = (uint64_t)system.f_blocks * system.f_frsize;
+    r->system_free_bytes = (uint64_t)system.f_bavail * system.f_frsize;
+    if (m->txn) r->file_free_bytes = free_in_file(m);
+    r->put_bytes = 0;
+}
+
+uint64_t sherd_lmdb_room(const struct sherd_lmdb *m)
+{
+    uint64_t bytes = m->room.system_free_bytes + m->room.file_free_bytes;
+
+    return bytes > m->room.put_bytes ? bytes - m->room.put_bytes : 0;
+}
+
+/* Transactions */
+
+int sherd_lmdb_begin(struct sherd_lmdb *m)
+{
+    int rc = m->broken;
+
+    if (rc < 0 || m->txn) return rc;
+    if (!m->env) rc = sherd_lmdb_open_env(m, SHERD_LMDB_DATA, false);
+    if (rc < 0) return rc;
+    rc = mdb_txn_begin(m->env, NULL, m->fault ? MDB_RDONLY : 0, &m->txn);
+    if (rc != 0) {
+        m->txn = NULL;
+        return sherd_lmdb_errno(rc);
+    }
+    ask_room(m);
+    return 0;
+}
+
+void sherd_lmdb_end(struct sherd_lmdb *m)
+{
+    if (m->txn) mdb_txn_abort(m->txn);
+    m->txn = NULL;
+    m->changed = false;
+}
+
+static void free_note(struct sherd_lmdb_note *note, const struct sherd_lmdb_note *other)
+{
+    if (note->data != other->data) free(note->data);
+    *note = *other;
+}
+
+/* From now on what is counted holds. */
+static void keep(struct sherd_lmdb *m)
+{
+    m->synced = m->now;
+    for (unsigned i = 0; i < SHERD_NOTES; i++)
+        free_note(&m->note_synced[i], &m->note_now[i]);
+    memset(m->touched, 0, sizeof(m->touched));
+}
+
+static void undo(struct sherd_lmdb *m)
+{
+    sherd_lmdb_end(m);
+    m->now = m->synced;
+    for (unsigned i = 0; i < SHERD_NOTES; i++)
+        free_note(&m->note_now[i], &m->note_synced[i]);
+    memset(m->touched, 0, sizeof(m->touched));
+    memset(m->dirt, true, sizeof(m->dirt));
+}
+
+int sherd_lmdb_damaged(struct sherd_lmdb *m)
+{
+    undo(m);
+    m->broken = m->fault = m->undone = -EUCLEAN;
+    sherd_lmdb_mark(m, SHERD_LMDB_MARK_DAMAGED); /* as well as may be */
+    return -EUCLEAN;
+}
+
+int sherd_lmdb_read_error(struct sherd_lmdb *m, int rc)
+{
+    rc = sherd_lmdb_errno(rc);
+    return rc == -EUCLEAN ? sherd_lmdb_damaged(m) : rc;
+}
+
+int sherd_lmdb_fail(struct sherd_lmdb *m, int rc)
+{
+    uint64_t transaction = m->transaction;
+
+    rc = sherd_lmdb_errno(rc);
+    if (rc == -EUCLEAN) return sherd_lmdb_damaged(m);
+    undo(m);
+    m->fault = m->undone = rc;
+    m->retry_us = sherd_clock_now_us() + RETRY_US;
+    /* After a commit that failed an environment takes nothing any more. */
+    sherd_lmdb_close_env(m);
+    sherd_lmdb_open_env(m, SHERD_LMDB_DATA, false); /* else sherd_lmdb_begin() tries again */
+    /* The commit is there although it failed: what is read would not be what is promised. */
+    if (m->transaction != transaction) m->broken = rc;
+    return rc;
+}
+
+/* Notes */
+
+int sherd_lmdb_reserve(struct sherd_lmdb *m, size_t size)
+{
+    uint8_t *value = NULL;
+
+    if (size <= m->value_capacity) return 0;
+    value = realloc(m->value, size);
+    if (!value) return -ENOMEM;
+    m->value = value;
+    m->value_capacity = size;
+    return 0;
+}
+
+int sherd_lmdb_put_note(struct sherd_lmdb *m, struct sherd_bytes key, struct sherd_bytes bytes)
+{
+    MDB_val name = sherd_lmdb_val(key.data, key.size), value;
+    int rc = sherd_lmdb_reserve(m, bytes.size + SHERD_STORED_CRC_BYTES);
+
+    if (rc < 0) return rc;
+    sherd_bytes_put_u32(sherd_bytes_put(m->value, bytes), sherd_stored_crc(key, bytes));
+    value = sherd_lmdb_val(m->value, bytes.size + SHERD_STORED_CRC_BYTES);
+    return mdb_put(m->txn, m->notes, &name, &value, 0);
+}
+
+static int put_part(struct sherd_lmdb *m, unsigned partition)
+{
+    const struct sherd_lmdb_part *part = &m->now.parts[partition];
+    const uint8_t key[] = {'p', (uint8_t)(partition >> 8), (uint8_t)partition};
+    uint8_t bytes[SHERD_LMDB_PART_BYTES], *at = bytes;
+
+    at = sherd_bytes_put_u32(at, part->generation);
+    at = sherd_bytes_put_u64(at, part->stats.keys);
+    sherd_bytes_put_u64(at, part->digest);
+    return sherd_lmdb_put_note(m, (struct sherd_bytes){key, sizeof(key)},
+                               (struct sherd_bytes){bytes, sizeof(bytes)});
+}
+
+static int put_state(struct sherd_lmdb *m)
+{
+    uint8_t bytes[SHERD_LMDB_STATE_BYTES], *at = bytes;
+
+    at = sherd_bytes_put_u64(at, mdb_txn_id(m->txn));
+    sherd_bytes_put_u64(at, m->now.next_id);
+    return sherd_lmdb_put_note(m, (struct sherd_bytes){"s", 1},
+                               (struct sherd_bytes){bytes, sizeof(bytes)});
+}
+
+/* Sync */
+
+int sherd_lmdb_commit(struct sherd_lmdb *m)
+{
+    uint64_t transaction = mdb_txn_id(m->txn);
+    int rc = 0;
+
+    if (m->sync_ms != 0 && !m->unclean) {
+        rc = sherd_lmdb_mark(m, SHERD_LMDB_MARK_UNCLEAN);
+        m->unclean = rc == 0;
+    }
+    for (unsigned p = 0; rc == 0 && p < SHERD_PARTITIONS; p++)
+        if (m->touched[p]) rc = put_part(m, p);
+    if (rc == 0) rc = put_state(m);
+    if (rc != 0) return rc;
+    rc = mdb_txn_commit(m->txn);
+    m->txn = NULL; /* in any case */
+    if (rc != 0) return rc;
+    m->changed = false;
+    m->transaction = transaction;
+    return 0;
+}
+
+/* Where syncs are not durable by themselves. What was committed may be read again, but is perhaps
+ * nowhere but in memory: whoever opens it next must know. */
+static int flush(struct sherd_lmdb *m)
+{
+    int rc = mdb_env_sync(m->env, 1);
+
+    if (rc != 0) m->lost = true;
+    m->flushed_us = sherd_clock_now_us();
+    return rc;
+}
+
+static bool is_flush_due(const struct sherd_lmdb *m)
+{
+    return m->sync_ms != 0 && m->unclean && m->env &&
+           sherd_clock_now_us() - m->flushed_us >= (uint64_t)m->sync_ms * 1000;
+}
+
+/* Deletes some of what a tree has of older generations of a partition. *left: how many more. */
+static int clean_tree(struct sherd_lmdb *m, MDB_dbi tree, uint16_t partition, unsigned *left)
+{
+    uint8_t first[SHERD_STORED_DB_KEY_BYTES];
+    size_t bytes = 0;
+    MDB_cursor *cursor = NULL;
+    int rc = mdb_cursor_open(m->txn, tree, &cursor);
+
+    if (rc != 0) return rc;
+    sherd_stored_db_key(partition, 0, 0, first);
+    while (*left > 0 && bytes < CLEAN_BYTES) {
+        MDB_val key = sherd_lmdb_val(first, sizeof(first)), value;
+        uint16_t at = 0;
+        uint32_t generation = 0;
+        uint64_t last = 0;
+        rc = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+        if (rc == MDB_NOTFOUND) break;
+        if (rc == 0 && sherd_stored_split(sherd_lmdb_bytes(key), &at, &generation, &last) < 0)
+            rc = MDB_CORRUPTED;
+        if (rc != 0 || at != partition || generation >= m->now.parts[partition].generation) break;
+        m->changed = true;
+        bytes += value.mv_size;
+        rc = mdb_cursor_del(cursor, 0);
+        if (rc != 0) break;
+        --*left;
+    }
+    if (bytes >= CLEAN_BYTES) *left = 0;
+    mdb_cursor_close(cursor);
+    return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
+/* A bounded part of what dropped partitions left behind. */
+static int clean_some(struct sherd_lmdb *m)
+{
+    unsigned left = CLEAN_KEYS;
+    int rc = 0;
+
+    for (uint16_t p = 0; p < SHERD_PARTITIONS && left > 0; p++) {
+        if (!m->dirt[p]) continue;
+        rc = sherd_lmdb_begin(m);
+        if (rc == 0) rc = clean_tree(m, m->records, p, &left);
+        if (rc == 0 && left > 0) rc = clean_tree(m, m->shards, p, &left);
+        if (rc != 0) return rc;
+        if (left > 0) m->dirt[p] = false;
+    }
+    return 0;
+}
+
+/* A small write that must reach the disk. When it does the fault is over. */
+static void try_again(struct sherd_lmdb *m)
+{
+    uint64_t now_us = sherd_clock_now_us();
+    int rc = 0;
+
+    if (now_us < m->retry_us) return;
+    m->retry_us = now_us + RETRY_US;
+    if (!m->env) rc = sherd_lmdb_open_env(m, SHERD_LMDB_DATA, false);
+    if (rc == 0) rc = mdb_txn_begin(m->env, NULL, 0, &m->txn);
+    if (rc == 0) rc = sherd_lmdb_commit(m);
+    if (rc == 0 && m->sync_ms != 0) rc = flush(m);
+    if (rc == 0) {
+        m->fault = 0;
+        return;
+    }
+    sherd_lmdb_close_env(m);
+    sherd_lmdb_open_env(m, SHERD_LMDB_DATA, false);
+}
+
+int sherd_lmdb_sync(struct sherd_lmdb *m)
+{
+    int rc = m->broken ? m->broken : m->undone;
+
+    m->undone = 0;
+    if (rc < 0 || m->fault) {
+        sherd_lmdb_end(m);
+        if (rc == 0) try_again(m);
+        return rc;
+    }
+    rc = clean_some(m);
+    ask_room(m);
+    if (rc == 0 && m->changed) {
+        rc = sherd_lmdb_commit(m);
+        if (rc == 0) {
+            keep(m);
+            grow_map(m);
+        }
+    }
+    if (rc == 0) sherd_lmdb_end(m);
+    if (rc == 0 && is_flush_due(m)) rc = flush(m);
+    if (rc == 0) return 0;
+    rc = sherd_lmdb_fail(m, rc);
+    m->undone = 0; /* said now */
+    return rc;
+}
