@@ -223,6 +223,17 @@ void cluster_kill(struct cluster *c, unsigned node)
     c->state[node] = CLUSTER_DEAD;
 }
 
+void cluster_kill_all(struct cluster *c)
+{
+    for (unsigned i = 0; i < c->nodes; i++)
+        send_signal(c, i, SIGKILL);
+    for (unsigned i = 0; i < c->nodes; i++) {
+        if (process_wait(c->pid[i], START_MS) != -SIGKILL)
+            test_fail("node %u was not alive when it was killed", i);
+        c->state[i] = CLUSTER_DEAD;
+    }
+}
+
 pid_t cluster_start_begin(const struct cluster *c, unsigned node)
 {
     char number[16], name[32];
@@ -247,6 +258,19 @@ void cluster_start_wait(struct cluster *c, unsigned node, pid_t starter)
 void cluster_start(struct cluster *c, unsigned node)
 {
     cluster_start_wait(c, node, cluster_start_begin(c, node));
+}
+
+void cluster_start_all(struct cluster *c)
+{
+    static const char *const words[] = {"cluster", "start", NULL};
+    struct process_result result;
+
+    if (cluster_run(c, words, &result) != 0) test_fail("cluster start: %s", result.err);
+    for (unsigned i = 0; i < c->nodes; i++) {
+        if (c->state[i] != CLUSTER_DEAD) continue;
+        c->pid[i] = read_pid(c, i);
+        c->state[i] = CLUSTER_RUNNING;
+    }
 }
 
 void cluster_stop_set(struct cluster *c, uint32_t set)

@@ -50,10 +50,14 @@ void cluster_stop(struct cluster *c, unsigned node); /* SIGSTOP */
 void cluster_continue(struct cluster *c, unsigned node);
 void cluster_kill(struct cluster *c, unsigned node); /* SIGKILL; returns when it is gone */
 
-/* Starts a killed node with nothing. In two steps: it answers once cluster_start_wait returns. */
+void cluster_kill_all(struct cluster *c); /* before any of them knows of another's end */
+
+/* Starts a killed node again, with nothing, or what is on its disk. In two steps: it answers once
+ * cluster_start_wait returns. */
 pid_t cluster_start_begin(const struct cluster *c, unsigned node);
 void cluster_start_wait(struct cluster *c, unsigned node, pid_t starter);
 void cluster_start(struct cluster *c, unsigned node);
+void cluster_start_all(struct cluster *c); /* that are dead */
 
 /* The same for sets of nodes, as bits. */
 void cluster_stop_set(struct cluster *c, uint32_t set);
