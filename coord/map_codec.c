@@ -21,7 +21,7 @@ enum {
     EPOCH_FIXED_BYTES = 8,
     VOTER_BYTES = 6,
     CHECKSUM_BYTES = 8,
-    REPORT_BYTES = 2 + 4 * 8 + 2 * (SHERD_PARTITIONS / 8),
+    REPORT_BYTES = 2 + 4 * 8 + 3 * (SHERD_PARTITIONS / 8),
 };
 
 /* A map has room for a successor: an epoch is a version in 32 bits, and every slot may be given a
@@ -336,7 +336,8 @@ size_t sherd_report_encode(const struct sherd_report *r, uint8_t *out, size_t ca
     at = sherd_bytes_put_u64(at, r->map_version);
     at = sherd_bytes_put_u64(at, r->live);
     at = sherd_bytes_put(at, (struct sherd_bytes){r->rebuilt, sizeof(r->rebuilt)});
-    sherd_bytes_put(at, (struct sherd_bytes){r->scanned, sizeof(r->scanned)});
+    at = sherd_bytes_put(at, (struct sherd_bytes){r->scanned, sizeof(r->scanned)});
+    sherd_bytes_put(at, (struct sherd_bytes){r->forgotten, sizeof(r->forgotten)});
     return REPORT_BYTES;
 }
 
@@ -360,6 +361,7 @@ int sherd_report_decode(struct sherd_bytes in, struct sherd_report *out)
     r.live = sherd_bytes_take_u64(&b);
     take_bits(&b, r.rebuilt);
     take_bits(&b, r.scanned);
+    take_bits(&b, r.forgotten);
     if (r.node >= SHERD_NODES_MAX) return -EBADMSG;
 
     *out = r;

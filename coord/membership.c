@@ -41,6 +41,19 @@ static bool fits(const struct sherd_map *map, const struct sherd_report *r)
     return r->cluster == map->cluster && r->map_version <= map->version;
 }
 
+/* A report under an older map may speak of an incarnation that is not the present one: the node
+ * says it again under this one. */
+static void note_forgotten(struct sherd_membership *m, const struct sherd_report *r)
+{
+    if (r->map_version != m->map->version) return;
+    for (uint16_t i = 0; i < m->map->partition_count; i++) {
+        int slot = -1;
+        if (r->forgotten[i / 8] >> i % 8 & 1)
+            slot = sherd_partition_slot_of(&m->map->partitions[i], r->node);
+        if (slot >= 0) m->members[r->node].forgotten[i] = m->map->partitions[i].incarnation[slot];
+    }
+}
+
 bool sherd_membership_hear(struct sherd_membership *m, const struct sherd_report *r,
                            uint64_t now_ms)
 {
@@ -54,6 +67,7 @@ bool sherd_membership_hear(struct sherd_membership *m, const struct sherd_report
     member->map_version = r->map_version;
     memcpy(member->rebuilt, r->rebuilt, sizeof(member->rebuilt));
     memcpy(member->scanned, r->scanned, sizeof(member->scanned));
+    note_forgotten(m, r);
     return true;
 }
 

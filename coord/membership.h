@@ -36,6 +36,9 @@ struct sherd_report {
      * node another incarnation there; a map that changes neither leaves them. */
     uint8_t rebuilt[SHERD_PARTITIONS / 8]; /* I am learner there, and hold every shard */
     uint8_t scanned[SHERD_PARTITIONS / 8]; /* I scanned it: every voter holds what is complete */
+    /* What map_version gave me to remember there is damaged: I do not answer for it any more, and
+     * wait to be given another incarnation. */
+    uint8_t forgotten[SHERD_PARTITIONS / 8];
 };
 
 struct sherd_member {
@@ -46,6 +49,7 @@ struct sherd_member {
                                         was delayed, and is ignored */
     uint8_t rebuilt[SHERD_PARTITIONS / 8];
     uint8_t scanned[SHERD_PARTITIONS / 8];
+    uint32_t forgotten[SHERD_PARTITIONS]; /* slot incarnations; 0: none, it is as it should be */
 };
 
 struct sherd_membership_config {

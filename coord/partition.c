@@ -32,7 +32,8 @@ static int slot_of(const struct sherd_partitions *all, const struct sherd_map *m
 /* Returns whether the data held so far must go: they belong to a memory that is not mine now. */
 static bool take_over(struct sherd_partition_state *mine, const struct sherd_partition *p, int slot)
 {
-    uint32_t incarnation = slot >= 0 ? p->incarnation[slot] : 0;
+    bool holds = slot >= 0 && p->incarnation[slot] != mine->forgotten;
+    uint32_t incarnation = holds ? p->incarnation[slot] : 0;
     bool drop = incarnation != mine->incarnation;
 
     if (p->epoch > mine->epoch) { /* PROTOCOL 7.3: one field, not n keys */
@@ -40,8 +41,8 @@ static bool take_over(struct sherd_partition_state *mine, const struct sherd_par
         mine->floor = sherd_ballot_max(mine->floor, (struct sherd_ballot){.epoch = p->epoch});
     }
     mine->incarnation = incarnation;
-    mine->slot = slot >= 0 ? (uint8_t)slot : 0;
-    mine->voter = slot >= 0 && sherd_slots_has(p->voters, (uint8_t)slot);
+    mine->slot = holds ? (uint8_t)slot : 0;
+    mine->voter = holds && sherd_slots_has(p->voters, (uint8_t)slot);
     mine->clean = sherd_partition_is_clean(p);
     mine->lost = p->lost != 0;
     mine->holders = sherd_partition_holders(p);
@@ -67,6 +68,25 @@ int sherd_partitions_seal(struct sherd_partitions *all, const struct sherd_map *
     }
     sherd_partitions_live(all, map->live);
     return 0;
+}
+
+void sherd_partitions_forget(struct sherd_partitions *all, uint16_t partition)
+{
+    struct sherd_partition_state *mine = &all->states[partition];
+
+    if (mine->incarnation == 0) return;
+    mine->forgotten = mine->incarnation;
+    mine->incarnation = 0;
+    mine->slot = 0;
+    mine->voter = false;
+}
+
+bool sherd_partitions_is_forgotten(const struct sherd_partition *p, uint16_t node,
+                                   uint32_t forgotten)
+{
+    int slot = sherd_partition_slot_of(p, node);
+
+    return slot >= 0 && forgotten != 0 && p->incarnation[slot] == forgotten;
 }
 
 void sherd_partitions_live(struct sherd_partitions *all, uint64_t version)

@@ -13,6 +13,7 @@ struct sherd_partition_state {
     struct sherd_ballot floor; /* promised = refused = floor for a key without a record */
     uint32_t epoch;            /* sealed into */
     uint32_t incarnation;      /* of my memory of this partition; 0: I hold no slot of it */
+    uint32_t forgotten;        /* incarnation of a memory that was damaged: it answers no more */
     uint8_t slot;              /* meaningful when incarnation is not 0 */
     bool voter;
     bool clean;
@@ -38,6 +39,15 @@ struct sherd_partitions {
  * or a successor that does not name mine as predecessor: refused for good. */
 int sherd_partitions_seal(struct sherd_partitions *all, const struct sherd_map *map, uint64_t hash,
                           uint8_t drop[SHERD_PARTITIONS / 8]);
+
+/* What this node remembers of a partition is damaged: from now on it holds no slot of it, until a
+ * map gives it another incarnation. The owner drops the data, and says so to the keeper. */
+void sherd_partitions_forget(struct sherd_partitions *all, uint16_t partition);
+
+/* Whether the incarnation that `p` gives to `node` is the one that it has forgotten (0: none): what
+ * it reports of the partition. */
+bool sherd_partitions_is_forgotten(const struct sherd_partition *p, uint16_t node,
+                                   uint32_t forgotten);
 
 /* LIVE: epochs up to `version` may store. Ignored when `version` is above the map held: the epochs
  * held may be ones that never became live. The keeper tells again after the SEAL. */

@@ -23,7 +23,7 @@ static bool reports(const struct sherd_membership *m, uint16_t index, uint8_t sl
     const struct sherd_partition *p = &m->map->partitions[index];
 
     return p->epoch <= m->map->live && bit_of(bits, index) &&
-           sherd_seal_has_sealed(m, p->node[slot], p->incarnation[slot], p->epoch);
+           sherd_seal_has_sealed(m, index, p->node[slot], p->incarnation[slot], p->epoch);
 }
 
 static bool is_rebuilt(const struct sherd_membership *m, uint16_t index, uint8_t slot)
@@ -102,11 +102,13 @@ static uint32_t live_epochs(const struct sherd_partition *p, uint64_t live)
 static uint32_t gone_slots(const struct sherd_membership *m, const struct sherd_partition *p,
                            uint32_t slots)
 {
+    uint16_t index = (uint16_t)(p - m->map->partitions);
     uint32_t gone = 0;
 
     for (uint32_t rest = slots; rest != 0; rest &= rest - 1) {
         uint8_t slot = sherd_slots_first(rest);
-        if (sherd_seal_is_gone(m, p->node[slot], p->incarnation[slot])) gone |= sherd_slot(slot);
+        if (sherd_seal_is_gone(m, index, p->node[slot], p->incarnation[slot]))
+            gone |= sherd_slot(slot);
     }
     return gone;
 }
@@ -186,6 +188,7 @@ static bool is_traceable(const struct sherd_membership *m, const struct sherd_pa
 static bool can_be_live(const struct sherd_succession_env *env, const struct sherd_partition *p,
                         uint32_t voters)
 {
+    uint16_t index = (uint16_t)(p - env->m->map->partitions);
     uint8_t k = env->m->map->k;
     struct sherd_quorum next = sherd_quorum_of(sherd_slots_count(voters), k);
     uint32_t count = live_epochs(p, env->m->map->live);
@@ -200,7 +203,7 @@ static bool can_be_live(const struct sherd_succession_env *env, const struct she
         for (uint32_t rest = x->voters; rest != 0; rest &= rest - 1) {
             uint8_t slot = sherd_slots_first(rest);
             if (env->alive[x->node[slot]]) continue;
-            if (sherd_seal_can_answer(env->m, x, slot, after)) silent++;
+            if (sherd_seal_can_answer(env->m, index, x, slot, after)) silent++;
         }
         if (silent >= quorum.q || silent >= quorum.r) return false;
     }

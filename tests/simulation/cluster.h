@@ -64,7 +64,8 @@ enum {
     X(rot, "per million", "shards read from one node that come with a flipped bit")     \
     X(corrupt, "per million", "values that come out with a wrong checksum")             \
     X(skew_ms, "ms", "clocks differ by up to this")                                     \
-    X(quorum, "per million", "writes answered at q ACKs")
+    X(quorum, "per million", "writes answered at q ACKs")                               \
+    X(damage, "weight", "what a server remembers of a partition is damaged")
 
 enum sim_weather_kind {
 #define X(name, unit, text) SIM_WEATHER_##name,
@@ -273,6 +274,7 @@ struct sim_network {
     X(stops, "servers stopped")                    \
     X(wipes, "losses of state")                    \
     X(lost_many, "losses of m states at once")     \
+    X(damages, "losses of a partition's state")    \
     X(pauses, "servers paused")                    \
     X(cuts, "cuts")                                \
     X(halves, "networks in two halves")            \

@@ -109,25 +109,34 @@ static bool is_voter(const struct sherd_epoch *x, uint8_t node)
 
 enum danger { SAFE, LOSSY, FORBIDDEN };
 
-/* What may be lost when this node loses its state now. */
+/* What may be lost when this node loses what it has of a partition now. */
+static enum danger danger_there(const struct sim_cluster *c, uint16_t partition, uint8_t node)
+{
+    const struct sherd_partition *p = &c->keeper.file->map->partitions[partition];
+    enum danger danger = SAFE;
+    uint8_t intact = 0;
+
+    for (uint32_t j = 0; j < p->open_count; j++)
+        if (is_voter(&p->open[j], node) && to_spare(c, partition, p, &p->open[j]) < 1)
+            danger = LOSSY;
+    for (uint32_t rest = p->voters; rest; rest &= rest - 1) {
+        uint8_t slot = sherd_slots_first(rest);
+        if (p->node[slot] != node && is_intact(c, partition, p, &p->open[p->open_count - 1], slot))
+            intact++;
+    }
+    return intact < c->config.k ? FORBIDDEN : danger;
+}
+
+/* ... its state. */
 static enum danger danger_of(const struct sim_cluster *c, uint8_t node)
 {
-    const struct sherd_map *map = c->keeper.file->map;
-    enum danger danger = SAFE;
+    enum danger worst = SAFE;
 
     for (uint16_t i = 0; i < c->partitions; i++) {
-        const struct sherd_partition *p = &map->partitions[i];
-        uint8_t intact = 0;
-        for (uint32_t j = 0; j < p->open_count; j++)
-            if (is_voter(&p->open[j], node) && to_spare(c, i, p, &p->open[j]) < 1) danger = LOSSY;
-        for (uint32_t rest = p->voters; rest; rest &= rest - 1) {
-            uint8_t slot = sherd_slots_first(rest);
-            if (p->node[slot] != node && is_intact(c, i, p, &p->open[p->open_count - 1], slot))
-                intact++;
-        }
-        if (intact < c->config.k) return FORBIDDEN;
+        enum danger danger = danger_there(c, i, node);
+        if (danger > worst) worst = danger;
     }
-    return danger;
+    return worst;
 }
 
 /* Nothing that was written before may be read once the loss is accepted; when that is, nobody says.
@@ -182,6 +191,21 @@ static void wipe_node(struct sim_cluster *c)
     sim_node_wipe(&c->node[node]);
     tell_all(c, node);
     sim_after(&c->world, duration(c), start_later, c, node);
+}
+
+/* Whether it runs or not: what is on a disk may rot at any time. */
+static void damage_partition(struct sim_cluster *c)
+{
+    struct sim_node *n = &c->node[sim_below(&c->world, c->nodes)];
+    uint16_t partition = (uint16_t)sim_below(&c->world, c->partitions);
+    enum danger danger = danger_there(c, partition, n->id);
+
+    if (danger == FORBIDDEN || (danger == LOSSY && c->weather.gentle)) return;
+    if (c->wipes == WIPES_MAX || n->states[partition].incarnation == 0) return;
+    c->wipes++;
+    c->counts->damages++;
+    if (danger == LOSSY) c->lossy = true;
+    sim_node_forget(n, partition);
 }
 
 static bool may_lose(const struct sim_cluster *c, uint32_t nodes, uint8_t losses)
@@ -375,16 +399,17 @@ static void go_wrong(struct sim_cluster *c)
         uint32_t weight;
         void (*what)(struct sim_cluster *c);
     } faults[] = {
-        {w->stop,   stop_node  },
-        {w->wipe,   wipe_node  },
-        {w->pause,  pause_node },
-        {w->cut,    cut        },
-        {w->halves, halve      },
-        {w->freeze, freeze     },
-        {w->die,    kill_client},
-        {w->jump,   jump       },
-        {w->fill,   fill_node  },
-        {w->keeper, stop_keeper},
+        {w->stop,   stop_node       },
+        {w->wipe,   wipe_node       },
+        {w->pause,  pause_node      },
+        {w->cut,    cut             },
+        {w->halves, halve           },
+        {w->freeze, freeze          },
+        {w->die,    kill_client     },
+        {w->jump,   jump            },
+        {w->fill,   fill_node       },
+        {w->keeper, stop_keeper     },
+        {w->damage, damage_partition},
     };
     size_t count = sizeof(faults) / sizeof(faults[0]);
     uint64_t total = 0, at = 0;

@@ -144,7 +144,8 @@ static bool is_news(struct sim_keeper *k, const struct sherd_report *report)
     bool is_same = last->incarnation == report->incarnation &&
                    last->map_version == report->map_version && last->live == report->live &&
                    memcmp(last->rebuilt, report->rebuilt, sizeof(last->rebuilt)) == 0 &&
-                   memcmp(last->scanned, report->scanned, sizeof(last->scanned)) == 0;
+                   memcmp(last->scanned, report->scanned, sizeof(last->scanned)) == 0 &&
+                   memcmp(last->forgotten, report->forgotten, sizeof(last->forgotten)) == 0;
 
     *last = *report;
     return !is_same;

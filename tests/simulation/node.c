@@ -383,6 +383,10 @@ void sim_node_report(struct sim_node *n)
 
     memcpy(report.rebuilt, n->rebuilt, sizeof(report.rebuilt));
     memcpy(report.scanned, n->scanned, sizeof(report.scanned));
+    for (uint16_t i = 0; n->map && i < n->cluster->partitions; i++)
+        if (sherd_partitions_is_forgotten(&n->map->map->partitions[i], n->id,
+                                          n->states[i].forgotten))
+            report.forgotten[i / 8] |= (uint8_t)(1u << i % 8);
     r.body.size = sherd_report_encode(&report, room, sizeof(room));
     SHERD_ASSERT(r.body.size != 0);
     sim_send_request(n->cluster, n->id, SIM_KEEPER, &e, &r);
@@ -421,6 +425,16 @@ void sim_node_stop(struct sim_node *n)
     sim_trace(&n->cluster->world, "node %u: stops", n->id);
     n->up = false;
     sim_daemon_stop(n);
+}
+
+void sim_node_forget(struct sim_node *n, uint16_t partition)
+{
+    sim_trace(&n->cluster->world, "node %u: what it has of partition %u is damaged", n->id,
+              partition);
+    sherd_partitions_forget(&n->all, partition);
+    drop_partition(n, partition);
+    clear_bit(n->rebuilt, partition);
+    clear_bit(n->scanned, partition);
 }
 
 void sim_node_wipe(struct sim_node *n)

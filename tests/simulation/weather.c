@@ -74,6 +74,7 @@ void sim_weather_draw(struct sim_cluster *c, unsigned storm)
     if (c->weather.bad_kind == SHERD_ABORT && c->weather.bad > 700000) c->weather.bad = 700000;
     if (storm != 0) c->weather.sessions = c->node[0].sessions != NULL;
     c->vacate_ms = PICK(w, 30000, 30000, 1500, 4000);
+    c->weather.damage = PICK(w, 0, 0, 2, 6);
     sim_leave(w, saved);
     if (c->config.skips) turn_off(&c->weather, c->config.skips->weather);
 }
