@@ -531,6 +531,7 @@ static void reports_round_trip(void **state)
     for (size_t i = 0; i < sizeof(sent.rebuilt); i++) {
         sent.rebuilt[i] = (uint8_t)next_random();
         sent.scanned[i] = (uint8_t)next_random();
+        sent.forgotten[i] = (uint8_t)next_random();
     }
     size_t size = sherd_report_encode(&sent, bytes, SHERD_REPORT_BYTES_MAX);
     assert_in_range(size, 1, SHERD_REPORT_BYTES_MAX);
@@ -543,6 +544,7 @@ static void reports_round_trip(void **state)
     assert_int_equal(r.live, sent.live);
     assert_memory_equal(r.rebuilt, sent.rebuilt, sizeof(r.rebuilt));
     assert_memory_equal(r.scanned, sent.scanned, sizeof(r.scanned));
+    assert_memory_equal(r.forgotten, sent.forgotten, sizeof(r.forgotten));
 
     for (size_t other = 0; other <= SHERD_REPORT_BYTES_MAX; other++)
         if (other != size)

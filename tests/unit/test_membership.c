@@ -3,6 +3,7 @@
  *   sN S   node N, everybody, seals the current map    +MS    time passes, heartbeats go on
  *   rN cN  node N has rebuilt, scanned all it could    rN/P   ... partition P alone
  *   P L -  a step publishes, says LIVE, does nothing   A      the operator accepts the loss
+ *   fN/P   node N forgot what it had of partition P
  *   K      the keeper is started anew from its file    !      the same as "PSL": publish and seal
  *   =...   what partition 0 looks like: one letter a node (V voter, L learner, . neither, ? what it
  *          held is gone), then how many epochs are open, then "lost"
@@ -45,6 +46,20 @@ static struct row {
      "x3x4 +30000 P =VVV..2 s0s1 - s2 L"},
     {"who was wiped cannot answer in the old epoch", 1, 4, 5, 1,
      "w3w4 P =VVVLL2 s0 - s1 L"},
+    {"a partition that was forgotten is learnt again", 4, 2, 6, 3,
+     "f2/0 P =VVLVVV2 S L - r2/0 P =VVVVVV3 S L c0c1c2c3c4c5 P =VVVVVV1 -"},
+    {"... and no other", 4, 2, 6, 3,
+     "f2/1 P =VVVVVV1 S L - r2/1 P S L"},
+    {"who forgot cannot answer in the old epoch", 1, 4, 5, 1,
+     "f3/0f4/0 P =VVVLL2 s0 - s1 L"},
+    {"forgotten again while it learns: same epoch", 4, 2, 6, 3,
+     "f2/0 ! =VVLVVV2 f2/0 P =VVLVVV2 - s2 r2 ! =VVVVVV3"},
+    {"a report under an older map does not say what was forgotten under this one", 4, 2, 6, 3,
+     "w5 P f1/0 - S P =VLVVVL2 S L"},
+    {"k-1 that did not forget: lost", 4, 2, 6, 3,
+     "f0/0f1/0f2/0 P =VVVVVV1lost S A P =VVVVVV1 S L -"},
+    {"a keeper started anew hears it again", 4, 2, 6, 3,
+     "x0x1 f2/0 +2000 - K b0b1 P =VVLVVV2"},
     {"two wiped at once share a map", 4, 2, 6, 3,
      "w0w5 P =LVVVVL2 S L r0r5 P =VVVVVV3 S L"},
     {"wiped while an older map seals: it never was", 4, 2, 6, 3,
@@ -146,6 +161,7 @@ static struct row {
 struct node {
     uint64_t incarnation, version;
     uint8_t rebuilt[SHERD_PARTITIONS / 8], scanned[SHERD_PARTITIONS / 8];
+    uint8_t forgotten[SHERD_PARTITIONS / 8];
     bool silent;
 };
 
@@ -183,6 +199,7 @@ static void beat(struct world *w, uint16_t id)
     r.cluster = n->version != 0 ? CLUSTER : 0;
     memcpy(r.rebuilt, n->rebuilt, sizeof(r.rebuilt));
     memcpy(r.scanned, n->scanned, sizeof(r.scanned));
+    memcpy(r.forgotten, n->forgotten, sizeof(r.forgotten));
     assert_true(sherd_membership_hear(&w->m, &r, w->now_ms));
 }
 
@@ -241,14 +258,13 @@ static void expect(struct world *w, int effect, const char *at)
     check_map(w->map);
 }
 
-static bool same_life(const struct world *w, const struct sherd_partition *p, uint16_t id)
+static bool same_life(const struct world *w, uint16_t partition, uint16_t id)
 {
-    const struct sherd_partition *old =
-        &w->held->partitions[p - (const struct sherd_partition *)w->map->partitions];
+    const struct sherd_partition *p = &w->map->partitions[partition];
+    const struct sherd_partition *old = &w->held->partitions[partition];
     int slot = sherd_partition_slot_of(p, id), before = sherd_partition_slot_of(old, id);
 
-    return slot >= 0 && before >= 0 && p->epoch == old->epoch &&
-           p->incarnation[slot] == old->incarnation[before];
+    return slot >= 0 && before >= 0 && p->incarnation[slot] == old->incarnation[before];
 }
 
 /* As partition.h asks of a node: work of another epoch or memory is forgotten at the seal. */
@@ -259,7 +275,9 @@ static void seal(struct world *w, uint16_t id)
     if (n->silent || n->version == w->map->version) return;
     n->version = w->map->version;
     for (uint16_t i = 0; i < w->row->partitions; i++) {
-        if (same_life(w, &w->map->partitions[i], id)) continue;
+        bool same = same_life(w, i, id);
+        if (!same) n->forgotten[i / 8] &= (uint8_t) ~(1u << i % 8);
+        if (same && w->map->partitions[i].epoch == w->held->partitions[i].epoch) continue;
         n->rebuilt[i / 8] &= (uint8_t) ~(1u << i % 8);
         n->scanned[i / 8] &= (uint8_t) ~(1u << i % 8);
     }
@@ -347,7 +365,7 @@ static const char *check_look(const struct world *w, const char *at)
 static const char *run_verb(struct world *w, const char *at)
 {
     char verb = *at++;
-    uint16_t id = (uint16_t)(strchr("wxbsrc", verb) ? *at++ - '0' : 0);
+    uint16_t id = (uint16_t)(strchr("wxbsrcf", verb) ? *at++ - '0' : 0);
     struct node *n = &w->nodes[id];
     uint64_t ms = 0;
 
@@ -360,6 +378,7 @@ static const char *run_verb(struct world *w, const char *at)
     case 'S': seal_all(w); break;
     case 'r': at = set_bits(n->rebuilt, at); break;
     case 'c': at = set_bits(n->scanned, at); break;
+    case 'f': at = set_bits(n->forgotten, at); break;
     case 'A': sherd_membership_accept_loss(&w->m); break;
     case 'K': restart_keeper(w); break;
     case 'P': expect(w, SHERD_MEMBERSHIP_PUBLISH, at - 1); break;

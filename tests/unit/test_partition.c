@@ -284,11 +284,52 @@ static void test_a_map_without_this_node(void **state)
     assert_false(f->states[0].voter);
 }
 
+/* Only a new incarnation is a new memory: no map with the old one brings it back. */
+static void test_what_is_forgotten_answers_no_more(void **state)
+{
+    struct fixture *f = *state;
+    struct sherd_partition *p = &f->map->partitions[0];
+
+    assert_int_equal(seal(f, 100), 0);
+    sherd_partitions_live(&f->all, 1);
+    sherd_partitions_forget(&f->all, 0);
+    assert_int_equal(check(f, 1, SLOT), SHERD_REASON_STRANGER);
+    assert_int_equal(sherd_partitions_check(&f->all, 1, 1, SLOT), SHERD_REASON_NONE);
+    assert_true(sherd_partitions_is_forgotten(p, ME, f->states[0].forgotten));
+    next_map(f);
+    assert_int_equal(seal(f, 200), 0);
+    sherd_partitions_live(&f->all, 2);
+    assert_int_equal(check(f, 2, SLOT), SHERD_REASON_STRANGER);
+    assert_false(f->states[0].voter);
+    assert_int_equal(f->states[0].floor.epoch, 2);
+
+    next_map(f);
+    p->incarnation[SLOT] = 99;
+    assert_int_equal(seal(f, 300), 0);
+    sherd_partitions_live(&f->all, 3);
+    assert_int_equal(check(f, 3, SLOT), SHERD_REASON_NONE);
+    assert_true(f->states[0].voter);
+    assert_int_equal(f->drop[0] & 1, 1);
+    assert_false(sherd_partitions_is_forgotten(p, ME, f->states[0].forgotten));
+    assert_false(sherd_partitions_is_forgotten(p, ME, 0));
+}
+
+/* There is nothing to forget. */
+static void test_who_holds_nothing_forgets_nothing(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(seal(f, 100), 0);
+    sherd_partitions_forget(&f->all, 0);
+    sherd_partitions_forget(&f->all, 0); /* once more */
+    assert_int_equal(f->states[0].forgotten, 2);
+}
+
 #define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {
-    struct CMUnitTest tests[LEN(changes) + 7] = {
+    struct CMUnitTest tests[LEN(changes) + 9] = {
         WITH_FIXTURE(test_first_map),
         WITH_FIXTURE(test_who_is_turned_away),
         WITH_FIXTURE(test_a_seal_shuts_the_old_epoch),
@@ -296,10 +337,12 @@ int main(void)
         WITH_FIXTURE(test_maps_refused),
         WITH_FIXTURE(test_marks_follow_every_map),
         WITH_FIXTURE(test_a_map_without_this_node),
+        WITH_FIXTURE(test_what_is_forgotten_answers_no_more),
+        WITH_FIXTURE(test_who_holds_nothing_forgets_nothing),
     };
 
     for (size_t i = 0; i < LEN(changes); i++)
-        tests[i + 7] = (struct CMUnitTest){
+        tests[i + 9] = (struct CMUnitTest){
             .name = changes[i].name, .test_func = test_change, .initial_state = &changes[i]};
     return cmocka_run_group_tests_name("partition", tests, NULL, NULL);
 }
