@@ -8,8 +8,9 @@
 #include "coord/wire.h"
 #include "server/store_lmdb_parts.h"
 
-#define RESERVE_BYTES_MIN (UINT64_C(16) << 20) /* some turns of deletes, each with its own pages \
-                                                */
+#define RESERVE_BYTES_MIN                                                  \
+    (UINT64_C(16) << 20) /* some turns of deletes, each with its own pages \
+                          */
 #define RESERVE_BYTES_MAX (UINT64_C(64) << 20)
 
 enum {
