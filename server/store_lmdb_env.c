@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include "client/clock.h"
@@ -12,6 +13,8 @@
 enum {
     PATH_BYTES_MAX = 1100,
     DATABASES = 3,
+    BLOCK_BYTES = 512, /* of stat() */
+    FULL_BYTES = 64 << 10,
     RETRY_US = 1000000,     /* of a write, during a fault */
     ROOM_AGE_US = 100000,   /* of what is known of the file system */
     CLEAN_KEYS = 64,        /* of a dropped partition, deleted in one sync() */
@@ -20,7 +23,7 @@ enum {
 
 int sherd_lmdb_errno(int rc)
 {
-    if (rc <= 0 && rc > MDB_KEYEXIST) return rc; /* errno already, or 0 */
+    if (rc <= 0 && rc > MDB_LAST_ERRCODE) return rc; /* errno already, or 0 */
     if (rc > 0) return -rc;
     switch (rc) {
     case MDB_MAP_FULL:
@@ -115,20 +118,29 @@ static void grow_map(struct sherd_lmdb *m)
 
 /* Room */
 
-/* What is free within the file: all pages but those of its trees. */
+/* What the file has of the file system, and none of its trees uses: after a transaction that failed
+ * that may be behind the last page, too. */
 static uint64_t free_in_file(struct sherd_lmdb *m)
 {
-    MDB_envinfo info;
-    MDB_stat stat;
-    uint64_t used = 2, total = 0;
+    struct stat file;
+    MDB_stat tree;
+    uint64_t pages = 2, bytes = 0;
+    int fd = -1;
 
-    if (mdb_env_info(m->env, &info) != 0) return 0;
-    total = (uint64_t)info.me_last_pgno + 1;
-    for (MDB_dbi i = 0; i < DATABASES + 2; i++) { /* first those of LMDB itself */
-        if (mdb_stat(m->txn, i, &stat) != 0) return 0;
-        used += stat.ms_branch_pages + stat.ms_leaf_pages + stat.ms_overflow_pages;
+    for (MDB_dbi i = 0; i < DATABASES + 2; i++) { /* the first two are LMDB's own */
+        if (mdb_stat(m->txn, i, &tree) != 0) return 0;
+        pages += tree.ms_branch_pages + tree.ms_leaf_pages + tree.ms_overflow_pages;
     }
-    return used < total ? (total - used) * stat.ms_psize : 0;
+    if (mdb_env_get_fd(m->env, &fd) != 0 || fstat(fd, &file) < 0) return 0;
+    bytes = (uint64_t)file.st_blocks * BLOCK_BYTES;
+    return pages * tree.ms_psize < bytes ? bytes - pages * tree.ms_psize : 0;
+}
+
+/* Not all the time, unless much of what there was is gone. */
+static bool is_room_known(const struct sherd_lmdb_room *r, uint64_t now_us)
+{
+    return r->asked_us != 0 && now_us - r->asked_us < ROOM_AGE_US &&
+           r->put_bytes < (r->system_free_bytes + r->file_free_bytes) / 4;
 }
 
 static void ask_room(struct sherd_lmdb *m)
@@ -137,7 +149,7 @@ static void ask_room(struct sherd_lmdb *m)
     uint64_t now_us = sherd_clock_now_us();
     struct statvfs system;
 
-    if (r->asked_us != 0 && now_us - r->asked_us < ROOM_AGE_US) return;
+    if (is_room_known(r, now_us)) return;
     if (statvfs(m->directory, &system) < 0) return;
     r->asked_us = now_us;
     r->system_bytes = (uint64_t)system.f_blocks * system.f_frsize;
@@ -217,12 +229,22 @@ int sherd_lmdb_read_error(struct sherd_lmdb *m, int rc)
     return rc == -EUCLEAN ? sherd_lmdb_damaged(m) : rc;
 }
 
+/* LMDB says EIO when only a part of what it wrote found room. */
+static bool is_full(const struct sherd_lmdb *m)
+{
+    struct statvfs system;
+
+    return statvfs(m->directory, &system) == 0 &&
+           (uint64_t)system.f_bavail * system.f_frsize < FULL_BYTES;
+}
+
 int sherd_lmdb_fail(struct sherd_lmdb *m, int rc)
 {
     uint64_t transaction = m->transaction;
 
     rc = sherd_lmdb_errno(rc);
     if (rc == -EUCLEAN) return sherd_lmdb_damaged(m);
+    if (rc == -EIO && is_full(m)) rc = -ENOSPC;
     undo(m);
     m->fault = m->undone = rc;
     m->retry_us = sherd_clock_now_us() + RETRY_US;
@@ -301,6 +323,7 @@ int sherd_lmdb_commit(struct sherd_lmdb *m)
     m->txn = NULL; /* in any case */
     if (rc != 0) return rc;
     m->changed = false;
+    m->unflushed = m->sync_ms != 0;
     m->transaction = transaction;
     return 0;
 }
@@ -312,13 +335,14 @@ static int flush(struct sherd_lmdb *m)
     int rc = mdb_env_sync(m->env, 1);
 
     if (rc != 0) m->lost = true;
+    m->unflushed = false;
     m->flushed_us = sherd_clock_now_us();
     return rc;
 }
 
 static bool is_flush_due(const struct sherd_lmdb *m)
 {
-    return m->sync_ms != 0 && m->unclean && m->env &&
+    return m->unflushed && m->env &&
            sherd_clock_now_us() - m->flushed_us >= (uint64_t)m->sync_ms * 1000;
 }
 
@@ -381,7 +405,7 @@ static void try_again(struct sherd_lmdb *m)
     if (!m->env) rc = sherd_lmdb_open_env(m, SHERD_LMDB_DATA, false);
     if (rc == 0) rc = mdb_txn_begin(m->env, NULL, 0, &m->txn);
     if (rc == 0) rc = sherd_lmdb_commit(m);
-    if (rc == 0 && m->sync_ms != 0) rc = flush(m);
+    if (rc == 0 && m->unflushed) rc = flush(m);
     if (rc == 0) {
         m->fault = 0;
         return;
@@ -400,7 +424,9 @@ int sherd_lmdb_sync(struct sherd_lmdb *m)
         if (rc == 0) try_again(m);
         return rc;
     }
-    rc = clean_some(m);
+    /* Before this turn's changes are committed: if it fails, those at least can be undone. */
+    if (is_flush_due(m)) rc = flush(m);
+    if (rc == 0) rc = clean_some(m);
     ask_room(m);
     if (rc == 0 && m->changed) {
         rc = sherd_lmdb_commit(m);
@@ -410,7 +436,6 @@ int sherd_lmdb_sync(struct sherd_lmdb *m)
         }
     }
     if (rc == 0) sherd_lmdb_end(m);
-    if (rc == 0 && is_flush_due(m)) rc = flush(m);
     if (rc == 0) return 0;
     rc = sherd_lmdb_fail(m, rc);
     m->undone = 0; /* said now */

@@ -309,22 +309,23 @@ static int reserve_value(struct sherd_lmdb_pages *p, size_t size)
 static int read_big(struct walk *w, const uint8_t *at, struct sherd_bytes *value)
 {
     struct sherd_lmdb_pages *p = w->pages;
-    uint64_t number = 0, own = 0, count = (HEAD_BYTES - 1 + value->size) / p->page_size + 1;
+    uint64_t number = 0, own = 0, least = (HEAD_BYTES - 1 + value->size) / p->page_size + 1;
     uint8_t head[HEAD_BYTES];
-    uint32_t pages = 0;
+    uint32_t count = 0;
     int rc;
 
     memcpy(&number, at, sizeof(number));
-    rc = use_pages(p, number, count, w->how & SHERD_LMDB_USE);
+    rc = use_pages(p, number, least, false);
     if (rc == 0) rc = read_at(p->fd, head, sizeof(head), number * p->page_size);
     if (rc < 0) return rc;
     memcpy(&own, head, sizeof(own));
-    memcpy(&pages, head + 12, sizeof(pages));
-    if (own != number || u16_at(head + 10) != PAGE_OVERFLOW || pages != count ||
-        number + count > p->page_count)
+    memcpy(&count, head + 12, sizeof(count)); /* more where a larger value was */
+    if (own != number || u16_at(head + 10) != PAGE_OVERFLOW || count < least ||
+        number + least > p->page_count)
         return -EUCLEAN;
     w->overflow_pages += count;
-    if (!(w->how & SHERD_LMDB_VALUES)) return 0;
+    rc = use_pages(p, number, count, w->how & SHERD_LMDB_USE);
+    if (rc < 0 || !(w->how & SHERD_LMDB_VALUES)) return rc;
     rc = reserve_value(p, value->size);
     if (rc == 0) rc = read_at(p->fd, p->value, value->size, number * p->page_size + HEAD_BYTES);
     value->data = p->value;

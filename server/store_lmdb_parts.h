@@ -44,10 +44,11 @@ struct sherd_lmdb {
 
     MDB_env *env; /* NULL: could not be opened anew after a fault; tried again */
     MDB_dbi records, shards, notes;
-    MDB_txn *txn; /* NULL: none; to be read only during a fault */
-    bool changed; /* in txn */
-    bool unclean; /* the mark is set */
-    bool lost;    /* ... and must stay: what was synced may not have reached the disk */
+    MDB_txn *txn;   /* NULL: none; to be read only during a fault */
+    bool changed;   /* in txn */
+    bool unclean;   /* the mark is set */
+    bool unflushed; /* the disk lacks something that was committed */
+    bool lost;      /* ... for good: the mark must stay */
     uint64_t map_bytes;
     uint64_t transaction; /* number of the last one that was synced */
     uint64_t flushed_us;  /* when the disk was reached last */
