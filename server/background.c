@@ -86,6 +86,7 @@ static uint32_t run_turn(struct sherd_background *b)
     t->wall_ms = sherd_clock_wall_ms_now();
     note_absence(b);
     changed = sherd_sealed_turn(&b->sealed, t);
+    sherd_sealed_note_forgotten(&b->sealed, t->progress);
     if (changed)
         log_info("map %llu, live %llu", (unsigned long long)b->sealed.report.map_version,
                  (unsigned long long)b->sealed.report.live);

@@ -29,6 +29,7 @@ size_t sherd_node_state_encode(const struct sherd_node_state *state,
         at = sherd_bytes_put_u64(at, state->floors[i].clock);
         at = sherd_bytes_put_u64(at, state->floors[i].client);
         at = sherd_bytes_put_u32(at, state->floors[i].epoch);
+        at = sherd_bytes_put_u32(at, state->forgotten[i]);
     }
     at = sherd_bytes_put_u64(at, sherd_map_hash((struct sherd_bytes){out, (size_t)(at - out)}));
     SHERD_ASSERT((size_t)(at - out) <= SHERD_NODE_STATE_BYTES_MAX);
@@ -48,6 +49,7 @@ static int take_fields(struct sherd_bytes_reader *in, struct sherd_node_state *o
         out->floors[i].clock = sherd_bytes_take_u64(in);
         out->floors[i].client = sherd_bytes_take_u64(in);
         out->floors[i].epoch = sherd_bytes_take_u32(in);
+        out->forgotten[i] = sherd_bytes_take_u32(in);
     }
     return in->broken || sherd_bytes_left(in) != HASH_BYTES ? -EBADMSG : 0;
 }

@@ -17,12 +17,13 @@ struct sherd_node_state {
     uint64_t live;        /* as struct sherd_partitions */
     uint64_t seen;        /* clock of ballots: nothing older is missing here; 0: not known */
     struct sherd_ballot floors[SHERD_PARTITIONS];
+    uint32_t forgotten[SHERD_PARTITIONS]; /* as struct sherd_partition_state */
 };
 
-enum { SHERD_NODE_STATE_BYTES_MAX = 48 + 20 * SHERD_PARTITIONS };
+enum { SHERD_NODE_STATE_BYTES_MAX = 48 + 24 * SHERD_PARTITIONS };
 
 /* Little-endian: magic and format `u32`, the fields in their order, as many floors as partitions
- * (clock, client `u64`, epoch `u32`), XXH3_64 of all before it. Returns the size. */
+ * (clock, client `u64`, epoch, forgotten `u32`), XXH3_64 of all before it. Returns the size. */
 size_t sherd_node_state_encode(const struct sherd_node_state *state,
                                uint8_t out[SHERD_NODE_STATE_BYTES_MAX]);
 

@@ -70,9 +70,11 @@ int sherd_service_open_store(struct sherd_service *s)
             conf->max_memory_bytes ? conf->max_memory_bytes : default_memory(), &s->store);
     rc = open_lmdb(conf, &s->store);
     if (rc == 0) rc = sherd_service_restore(s);
-    if (rc != -ENOENT) return rc;
-    /* A memory that begins now. Nobody may hear its name before it is sure to be remembered. */
-    s->unsaved = true;
+    if (rc != -ENOENT && rc < 0) return rc;
+    if (rc == -ENOENT) s->unsaved = true; /* a memory that begins now */
+    for (uint16_t i = 0; i < s->partitions.count; i++)
+        if (s->store->forgotten[i / 8] >> i % 8 & 1) sherd_service_forget(s, i);
+    /* Nobody may hear of it before it is sure to be remembered. */
     rc = sherd_service_save_notes(s);
     return rc < 0 ? rc : s->store->ops->sync(s->store);
 }
@@ -102,8 +104,10 @@ static int save_node(struct sherd_service *s)
                                      .live = s->partitions.live,
                                      .seen = seen_now(s)};
 
-    for (uint16_t i = 0; i < state.count; i++)
+    for (uint16_t i = 0; i < state.count; i++) {
         state.floors[i] = s->states[i].floor;
+        state.forgotten[i] = s->states[i].forgotten;
+    }
     s->seen_ms = s->now_ms;
     return s->store->ops->save(s->store, SHERD_NOTE_NODE,
                                (struct sherd_bytes){bytes, sherd_node_state_encode(&state, bytes)});
@@ -163,6 +167,10 @@ int sherd_service_restore(struct sherd_service *s)
         return -EPROTO;
     }
     memset(s->states, 0, sizeof(s->states));
+    for (uint16_t i = 0; i < state.count; i++) {
+        s->states[i].forgotten = state.forgotten[i];
+        atomic_store(&s->progress->forgotten_slots[i], state.forgotten[i]);
+    }
     s->partitions.incarnation = state.incarnation;
     s->partitions.cluster = s->partitions.version = s->partitions.hash = s->partitions.live = 0;
     s->unsaved = s->map_unsaved = false;

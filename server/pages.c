@@ -79,10 +79,8 @@ static void list_keys(struct sherd_service *s, const struct sherd_request *r, ui
     int rc;
 
     if (r->key.size != 0) cursor.hash = sherd_hash_key(r->key.data, r->key.size);
-    while ((rc = s->store->ops->next(s->store, r->partition, &cursor, with_shards, &key,
-                                     &record)) == 1) {
+    while ((rc = sherd_service_next(s, &cursor, with_shards, &key, &record)) == 1) {
         cursor = key;
-        if (with_shards && s->store->damaged) sherd_service_damaged(s, &key);
         if (is_wanted(r, &key, &record)) {
             show(s, &key, &record);
             trim_shards(&record, with_shards);
@@ -94,10 +92,7 @@ static void list_keys(struct sherd_service *s, const struct sherd_request *r, ui
             return;
         }
     }
-    if (rc < 0)
-        s->broken = rc;
-    else
-        a->flags |= SHERD_ANSWER_END;
+    if (rc == 0) a->flags |= SHERD_ANSWER_END;
 }
 
 /* Whether the entry that was noted is still undecided. A newer one of the key has a place of its
@@ -120,8 +115,7 @@ static int put_keys_of(struct sherd_service *s, const struct sherd_queue_item *i
     struct sherd_record record;
     int found = 0;
 
-    while (s->store->ops->next(s->store, item->partition, &cursor, false, &key, &record) == 1 &&
-           key.hash <= item->hash) {
+    while (sherd_service_next(s, &cursor, false, &key, &record) == 1 && key.hash <= item->hash) {
         if (key.hash == item->hash && is_meant(&record, item->ballot)) {
             if (!put_item(page, key.key, NULL, 0)) return -ENOMEM;
             found++;

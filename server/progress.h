@@ -6,6 +6,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "coord/limits.h"
+
 enum sherd_progress_task {
     SHERD_TASK_IDLE,
     SHERD_TASK_REBUILD,  /* partitions where this node is learner */
@@ -26,7 +28,8 @@ struct sherd_progress {
     _Atomic uint64_t backlog;       /* keys that the background thread knows it must still repair */
     _Atomic uint64_t recover_asked; /* how often RECOVER came (set by the service) ... */
     _Atomic uint64_t recover_done;  /* ... and how many of those are done */
-    _Atomic uint64_t compared, differed; /* ranges of compare.h, since start */
+    _Atomic uint64_t compared, differed;                /* ranges of compare.h, since start */
+    _Atomic uint32_t forgotten_slots[SHERD_PARTITIONS]; /* slot incarnations; set by the service */
     _Atomic uint64_t seen; /* node_state.h; the service forgets it while it has repairs */
     _Atomic uint64_t rescan_asked[4]; /* bit p % 64 of word p / 64: the repair list overflowed */
 };

@@ -77,8 +77,8 @@ void sherd_service_sweep_later(struct sherd_service *s, const struct sherd_store
     if (!sherd_queue_push(&s->undecided, item)) s->undecided_lost = true;
 }
 
-static void repair_later(struct sherd_service *s, const struct sherd_store_key *key,
-                         uint64_t due_ms)
+void sherd_service_repair_later(struct sherd_service *s, const struct sherd_store_key *key,
+                                uint64_t due_ms)
 {
     struct sherd_queue_item item = {due_ms, key->hash, SHERD_BALLOT_ZERO, key->partition};
 
@@ -95,10 +95,10 @@ static void note_follow_ups(struct sherd_service *s, const struct sherd_request 
     const struct sherd_partition_state *state = &s->states[key->partition];
 
     if (change->put && !change->put_committed) sherd_service_sweep_later(s, key, r->ballot);
-    if (change->repair_me) repair_later(s, key, s->now_ms + REPAIR_ME_AFTER_MS);
+    if (change->repair_me) sherd_service_repair_later(s, key, s->now_ms + REPAIR_ME_AFTER_MS);
     /* One holder is enough: the lowest that is known to have it. */
     if (change->repair_others && sherd_slots_first(r->acked) == state->slot)
-        repair_later(s, key, s->now_ms + REPAIR_OTHERS_AFTER_MS);
+        sherd_service_repair_later(s, key, s->now_ms + REPAIR_OTHERS_AFTER_MS);
 }
 
 static bool has_room(struct sherd_service *s, const struct sherd_request *r)
@@ -106,31 +106,6 @@ static bool has_room(struct sherd_service *s, const struct sherd_request *r)
     if (r->kind != SHERD_PREPARE && r->kind != SHERD_INSERT) return true;
     return s->store->ops->has_room(s->store, r->key.size, r->shard.size,
                                    (r->flags & SHERD_FROM_RESERVE) != 0);
-}
-
-void sherd_service_damaged(struct sherd_service *s, const struct sherd_store_key *key)
-{
-    struct sherd_damage *d = &s->damage;
-
-    d->shards++;
-    repair_later(s, key, s->now_ms);
-    for (unsigned i = 0; i < SHERD_DAMAGED_KEYS; i++)
-        if (d->size[i] == key->key.size && memcmp(d->key[i], key->key.data, d->size[i]) == 0)
-            return;
-    memcpy(d->key[d->next], key->key.data, key->key.size);
-    d->size[d->next] = (uint16_t)key->key.size;
-    d->next = (d->next + 1) % SHERD_DAMAGED_KEYS;
-}
-
-/* The record, with a shard that does not fit its CRC as absent. False: the store is broken. */
-static bool load(struct sherd_service *s, const struct sherd_store_key *key, bool with_shards,
-                 struct sherd_record *record)
-{
-    int rc = s->store->ops->load(s->store, key, with_shards, record);
-
-    if (rc < 0) s->broken = rc;
-    if (rc == 0 && with_shards && s->store->damaged) sherd_service_damaged(s, key);
-    return rc == 0;
 }
 
 static void on_key(struct sherd_service *s, struct sherd_request *r, zmq_msg_t *frame,
@@ -153,7 +128,7 @@ static void on_key(struct sherd_service *s, struct sherd_request *r, zmq_msg_t *
     zmq_msg_t *framed[SHERD_ENTRIES_MAX];
     int rc;
 
-    if (!load(s, &key, (r->flags & SHERD_WITH_SHARD) != 0, &record)) return;
+    if (sherd_service_load(s, &key, (r->flags & SHERD_WITH_SHARD) != 0, &record) < 0) return;
     sherd_participant_step(&env, r, &record, &change, &answer);
     if (sherd_change_is_any(&change) &&
         (rc = s->store->ops->apply(s->store, &key, &record, &change, frame)) < 0) {

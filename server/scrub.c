@@ -25,17 +25,15 @@ static bool is_rotten(const struct sherd_entry *e)
 static uint64_t check(struct sherd_service *s, const struct sherd_store_key *key,
                       const struct sherd_record *record)
 {
-    bool damaged = s->store->damaged != 0;
     uint64_t bytes = RECORD_BYTES;
 
     for (uint8_t i = 0; i < record->count; i++) {
         bytes += record->entries[i].shard.size;
         if (!is_rotten(&record->entries[i])) continue;
-        damaged = true;
         s->store->ops->strip(s->store, key, record->entries[i].handle);
+        sherd_service_damaged(s, key);
         break; /* the views are gone; the next round sees what else there is */
     }
-    if (damaged) sherd_service_damaged(s, key);
     return bytes;
 }
 
@@ -56,11 +54,7 @@ void sherd_service_scrub(struct sherd_service *s)
     if (scrub->rate.bytes_per_second == 0 || s->now_ms < scrub->again_ms) return;
     sherd_rate_fill(&scrub->rate, s->now_ms);
     for (unsigned i = 0; i < SCRUB_RECORDS && sherd_rate_allows(&scrub->rate); i++) {
-        int rc =
-            s->store->ops->next(s->store, scrub->at.partition, &scrub->at, true, &key, &record);
-        if (rc < 0) s->broken = rc;
-        if (rc < 0) return;
-        if (rc == 1) {
+        if (sherd_service_next(s, &scrub->at, true, &key, &record) == 1) {
             keep_place(scrub, &key);
             uint64_t bytes = check(s, &scrub->at, &record);
             scrub->bytes += bytes;
@@ -104,13 +98,12 @@ void sherd_service_digest(struct sherd_service *s, const struct sherd_request *r
     struct sherd_store_key cursor = {.partition = r->partition, .hash = r->since}, key;
     struct sherd_record record;
     unsigned seen = 0;
-    int rc;
 
     if (r->body.size == sizeof(last)) {
         struct sherd_bytes_reader in = sherd_bytes_read(r->body);
         last = sherd_bytes_take_u64(&in);
     }
-    while ((rc = s->store->ops->next(s->store, r->partition, &cursor, false, &key, &record)) == 1) {
+    while (sherd_service_next(s, &cursor, false, &key, &record) == 1) {
         if (key.hash > last) break;
         if (seen >= DIGEST_RECORDS_MAX && key.hash != cursor.hash) {
             digest.last = cursor.hash; /* whole hashes only */
@@ -122,7 +115,6 @@ void sherd_service_digest(struct sherd_service *s, const struct sherd_request *r
         digest.count += mark != 0;
         cursor = key;
     }
-    if (rc < 0) s->broken = rc;
     if (digest.last > last) digest.last = last;
     a->body = (struct sherd_bytes){s->digest, sherd_digest_encode(&digest, s->digest)};
 }

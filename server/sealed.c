@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "coord/map_codec.h"
+#include "coord/partition.h"
 
 enum { OWN_TIMEOUT_MS = 2000, RETRY_MS = 20 };
 
@@ -190,6 +191,19 @@ bool sherd_sealed_turn(struct sherd_sealed *s, const struct sherd_turn *t)
     return changed;
 }
 
+void sherd_sealed_note_forgotten(struct sherd_sealed *s, const struct sherd_progress *progress)
+{
+    uint8_t forgotten[SHERD_PARTITIONS / 8] = {0};
+
+    for (uint16_t i = 0; s->map && i < s->map->partition_count; i++)
+        if (sherd_partitions_is_forgotten(&s->map->partitions[i], s->report.node,
+                                          atomic_load(&progress->forgotten_slots[i])))
+            forgotten[i / 8] |= (uint8_t)(1u << i % 8);
+    if (memcmp(forgotten, s->report.forgotten, sizeof(forgotten)) == 0) return;
+    memcpy(s->report.forgotten, forgotten, sizeof(forgotten));
+    s->urgent = true;
+}
+
 /* Questions about the sealed map */
 
 int sherd_sealed_own_slot(const struct sherd_sealed *s, uint16_t index)
@@ -198,6 +212,7 @@ int sherd_sealed_own_slot(const struct sherd_sealed *s, uint16_t index)
     uint16_t self = s->report.node;
 
     if (!map || index >= map->partition_count || self >= map->node_count) return -1;
+    if (sherd_bit(s->report.forgotten, index)) return -1;
 
     const struct sherd_partition *p = &map->partitions[index];
     int slot = sherd_partition_slot_of(p, self);

@@ -37,11 +37,14 @@ void sherd_sealed_offer_live(struct sherd_sealed *s, uint64_t version);
 /* Moves on. Returns whether the map, or what is live of it, changed. */
 bool sherd_sealed_turn(struct sherd_sealed *s, const struct sherd_turn *t);
 
+/* What the service has forgotten (progress.h), as far as the sealed map speaks of it. */
+void sherd_sealed_note_forgotten(struct sherd_sealed *s, const struct sherd_progress *progress);
+
 /* The newest version known here, sealed or about to be. 0: none. */
 uint64_t sherd_sealed_newest(const struct sherd_sealed *s);
 
 /* The own slot in partition `index` of the sealed map, or -1: none, or one given to an earlier life
- * of this node. */
+ * of this node, or to a memory that it has forgotten. */
 int sherd_sealed_own_slot(const struct sherd_sealed *s, uint16_t index);
 /* Whether the partition's epoch is sealed, live and not lost: work on it makes sense. */
 bool sherd_sealed_is_open(const struct sherd_sealed *s, uint16_t index);

@@ -4,6 +4,7 @@
  *   pages.c     LIST
  *   walker.c    the slow walk over the store: expiry, bounds, tombstones
  *   scrub.c     reads all shards again; LIST DIGEST
+ *   records.c   the store's records, when they may be damaged
  *   stats.c     STATS
  *   notes.c     the store, and what is kept in it beside the records */
 #ifndef SHERD_SERVER_SERVICE_PARTS_H
@@ -54,9 +55,9 @@ struct sherd_counters {
 #undef X
 };
 
-/* Shards that did not fit their CRC when they were read. */
+/* Shards that did not fit their CRC when they were read, and partitions that were forgotten. */
 struct sherd_damage {
-    uint64_t shards;
+    uint64_t shards, partitions;
     unsigned next; /* place of the next name */
     uint16_t size[SHERD_DAMAGED_KEYS];
     uint8_t key[SHERD_DAMAGED_KEYS][SHERD_KEY_BYTES_MAX];
@@ -124,8 +125,22 @@ void sherd_service_answer(struct sherd_service *s, const struct sherd_request *r
                           struct sherd_answer *a, zmq_msg_t *const *framed,
                           struct sherd_router_reply *reply);
 
+/* The store's load() and next() (of the cursor's partition), and what follows when they meet damage
+ * (records.c). Negative errno: nothing was read, and nothing is to be answered. */
+int sherd_service_load(struct sherd_service *s, const struct sherd_store_key *key, bool with_shards,
+                       struct sherd_record *record);
+int sherd_service_next(struct sherd_service *s, const struct sherd_store_key *cursor,
+                       bool with_shards, struct sherd_store_key *key, struct sherd_record *record);
+
 /* A shard of this key did not fit its CRC: counted, named, and to be repaired. */
 void sherd_service_damaged(struct sherd_service *s, const struct sherd_store_key *key);
+
+/* What this node remembers of a partition is damaged: it answers no more for it. */
+void sherd_service_forget(struct sherd_service *s, uint16_t partition);
+
+/* Notes a key that lacks a shard somewhere, for the background to repair. */
+void sherd_service_repair_later(struct sherd_service *s, const struct sherd_store_key *key,
+                                uint64_t due_ms);
 
 /* LIST: fills the answer with a page; its body lives in the service. */
 void sherd_service_list(struct sherd_service *s, const struct sherd_request *r,

@@ -58,7 +58,8 @@ static json_t *damaged_json(const struct sherd_damage *d)
     for (unsigned i = 0; i < SHERD_DAMAGED_KEYS; i++) {
         if (d->size[i] != 0) json_array_append_new(keys, key_json(d->key[i], d->size[i]));
     }
-    return json_pack("{s:o,s:o}", "shards", number(d->shards), "keys", keys);
+    return json_pack("{s:o,s:o,s:o}", "shards", number(d->shards), "partitions",
+                     number(d->partitions), "keys", keys);
 }
 
 static json_t *store_json(const struct sherd_service *s)

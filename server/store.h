@@ -57,13 +57,16 @@ struct sherd_store {
     /* Of the last load() or next() with shards: bit i: the shard of entries[i] does not fit its
      * CRC; the entry is shown without a shard. */
     uint16_t damaged;
+    /* Set when it was opened: bit p: what it had of partition p was damaged, and cannot be read,
+     * until drop_partition(). */
+    uint8_t forgotten[SHERD_PARTITIONS / 8];
 };
 
 struct sherd_store_ops {
     /* Fills *out (all zero when there is no record). Entries carry handles for frame(). Without
-     * `with_shards` an entry that has a shard may have shard.data NULL (shard.size is right). 0, or
-     * negative errno: the store cannot be read any more, the service must end (-EUCLEAN: what it
-     * holds is damaged, and whoever opens it next will be told). */
+     * `with_shards` an entry that has a shard may have shard.data NULL (shard.size is right). 0;
+     * -EUCLEAN: what the store has of this partition is damaged, until drop_partition(); other
+     * negative errno: it cannot be read any more, the service must end. */
     int (*load)(struct sherd_store *s, const struct sherd_store_key *key, bool with_shards,
                 struct sherd_record *out);
 

@@ -27,7 +27,8 @@ struct sherd_ballot sherd_service_raise_floor(struct sherd_service *s, uint16_t 
     return state->floor;
 }
 
-static void strip_expired(struct sherd_service *s, const struct sherd_store_key *key,
+/* False: the record cannot be read any more. */
+static bool strip_expired(struct sherd_service *s, const struct sherd_store_key *key,
                           struct sherd_record *record)
 {
     bool stripped = false;
@@ -40,8 +41,7 @@ static void strip_expired(struct sherd_service *s, const struct sherd_store_key 
             stripped = true;
         }
     }
-    if (stripped)
-        s->broken = s->store->ops->load(s->store, key, false, record); /* views are gone */
+    return !stripped || sherd_service_load(s, key, false, record) == 0; /* the views are gone */
 }
 
 /* A lone committed tombstone, or expired value without its shard, from before the floor's reach. */
@@ -68,7 +68,7 @@ static void visit(struct sherd_service *s, const struct sherd_store_key *key,
     const struct sherd_partition_state *state = &s->states[key->partition];
     struct sherd_change change = {0};
 
-    strip_expired(s, key, record);
+    if (!strip_expired(s, key, record)) return;
     if (sherd_record_has_bounds(record) &&
         sherd_record_tidy(record, sherd_service_raise_floor(s, key->partition))) {
         change.bounds = true;
@@ -108,9 +108,7 @@ void sherd_service_walk(struct sherd_service *s)
     if (s->undecided_lost && !s->find_undecided && s->now_ms >= s->find_again_ms) begin_finding(s);
     if (s->now_ms < s->walk_again_ms) return;
     for (unsigned i = 0; i < WALK_RECORDS && s->broken == 0;) {
-        int rc = s->store->ops->next(s->store, s->walk.partition, &s->walk, false, &key, &record);
-        if (rc < 0) s->broken = rc;
-        if (rc != 1) {
+        if (sherd_service_next(s, &s->walk, false, &key, &record) != 1) {
             s->walk.partition = (uint16_t)((s->walk.partition + 1) % SHERD_PARTITIONS);
             s->walk.key.size = 0;
             s->walk.hash = 0;

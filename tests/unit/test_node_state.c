@@ -20,8 +20,10 @@ static struct sherd_node_state some_state(uint16_t count)
     struct sherd_node_state s = {
         .node = 4, .count = count, .incarnation = UINT64_MAX, .live = 7, .seen = 1ull << 60};
 
-    for (uint16_t i = 0; i < count; i++)
+    for (uint16_t i = 0; i < count; i++) {
         s.floors[i] = (struct sherd_ballot){.clock = 1000ull + i, .client = i, .epoch = 3u + i};
+        s.forgotten[i] = i % 3u;
+    }
     return s;
 }
 
@@ -53,7 +55,8 @@ static void comes_back_as_it_was(void **state)
         assert_int_equal(out.live, in.live);
         assert_true(out.seen == in.seen);
         for (uint16_t p = 0; p < counts[i]; p++)
-            assert_true(sherd_ballot_equal(out.floors[p], in.floors[p]));
+            assert_true(sherd_ballot_equal(out.floors[p], in.floors[p]) &&
+                        out.forgotten[p] == in.forgotten[p]);
     }
 }
 

@@ -1,0 +1,66 @@
+/* records.c - reading the store, when what it holds may be damaged.
+ *
+ * A shard that does not fit its CRC is absent, and repaired from others. A record that is damaged,
+ * or may be missing, is worse: this node no longer knows what it promised. It forgets the whole
+ * partition then, answers no more for it, and is rebuilt there like a node that came back empty. */
+#include <errno.h>
+#include <string.h>
+
+#include "client/log.h"
+#include "server/service_parts.h"
+
+void sherd_service_damaged(struct sherd_service *s, const struct sherd_store_key *key)
+{
+    struct sherd_damage *d = &s->damage;
+
+    d->shards++;
+    sherd_service_repair_later(s, key, s->now_ms);
+    for (unsigned i = 0; i < SHERD_DAMAGED_KEYS; i++)
+        if (d->size[i] == key->key.size && memcmp(d->key[i], key->key.data, d->size[i]) == 0)
+            return;
+    memcpy(d->key[d->next], key->key.data, key->key.size);
+    d->size[d->next] = (uint16_t)key->key.size;
+    d->next = (d->next + 1) % SHERD_DAMAGED_KEYS;
+}
+
+void sherd_service_forget(struct sherd_service *s, uint16_t partition)
+{
+    log_warn("what is kept of partition %u is damaged: it is forgotten, and will be rebuilt",
+             partition);
+    s->damage.partitions++;
+    sherd_partitions_forget(&s->partitions, partition);
+    atomic_store(&s->progress->forgotten_slots[partition], s->states[partition].forgotten);
+    s->store->ops->drop_partition(s->store, partition);
+    s->unsaved = true;
+}
+
+/* While the store takes no changes, nothing can be forgotten for good: what is damaged is not
+ * answered, and found again. */
+static int fail(struct sherd_service *s, uint16_t partition, int rc)
+{
+    if (rc != -EUCLEAN)
+        s->broken = rc;
+    else if (s->store->ops->fault(s->store) == 0)
+        sherd_service_forget(s, partition);
+    return rc;
+}
+
+int sherd_service_load(struct sherd_service *s, const struct sherd_store_key *key, bool with_shards,
+                       struct sherd_record *record)
+{
+    int rc = s->store->ops->load(s->store, key, with_shards, record);
+
+    if (rc < 0) return fail(s, key->partition, rc);
+    if (with_shards && s->store->damaged) sherd_service_damaged(s, key);
+    return 0;
+}
+
+int sherd_service_next(struct sherd_service *s, const struct sherd_store_key *cursor,
+                       bool with_shards, struct sherd_store_key *key, struct sherd_record *record)
+{
+    int rc = s->store->ops->next(s->store, cursor->partition, cursor, with_shards, key, record);
+
+    if (rc < 0) return fail(s, cursor->partition, rc);
+    if (rc == 1 && with_shards && s->store->damaged) sherd_service_damaged(s, key);
+    return rc;
+}
