@@ -38,7 +38,9 @@ void sherd_service_forget(struct sherd_service *s, uint16_t partition)
  * answered, and found again. */
 static int fail(struct sherd_service *s, uint16_t partition, int rc)
 {
-    if (rc != -EUCLEAN)
+    if (rc == -ENOMEM)
+        s->counters.no_memory++;
+    else if (rc != -EUCLEAN)
         s->broken = rc;
     else if (s->store->ops->fault(s->store) == 0)
         sherd_service_forget(s, partition);

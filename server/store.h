@@ -65,8 +65,9 @@ struct sherd_store {
 struct sherd_store_ops {
     /* Fills *out (all zero when there is no record). Entries carry handles for frame(). Without
      * `with_shards` an entry that has a shard may have shard.data NULL (shard.size is right). 0;
-     * -EUCLEAN: what the store has of this partition is damaged, until drop_partition(); other
-     * negative errno: it cannot be read any more, the service must end. */
+     * -EUCLEAN: what the store has of this partition is damaged, until drop_partition(); -ENOMEM:
+     * there is no memory for the shards of this record, and nothing else is wrong; other negative
+     * errno: it cannot be read any more, the service must end. */
     int (*load)(struct sherd_store *s, const struct sherd_store_key *key, bool with_shards,
                 struct sherd_record *out);
 

@@ -12,7 +12,7 @@
 
 #define NEW "new" /* a store being made: takes its name when it is complete */
 
-enum { PATH_BYTES_MAX = 1100 };
+enum { PATH_BYTES_MAX = 1100, VALUE_BYTES_MIN = 4096 };
 
 static int path_of(const char *directory, const char *name, char out[PATH_BYTES_MAX])
 {
@@ -156,6 +156,8 @@ static int open_store(struct sherd_lmdb *m)
 {
     int rc = check_marks(m), there = 0;
 
+    /* What a sync() writes fits: it needs no memory of its own. */
+    if (rc == 0) rc = sherd_lmdb_reserve(m, VALUE_BYTES_MIN);
     if (rc == 0) there = is_there(m->directory, SHERD_LMDB_DATA);
     if (there < 0) rc = there;
     if (rc == 0 && there == 0) rc = make_store(m);

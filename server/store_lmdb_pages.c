@@ -21,7 +21,8 @@ enum {
     PAGE_META = 8,
     NODE_BIG = 1, /* the value has pages of its own */
     NODE_TREE = 2,
-    TREE_INTEGERS = 8, /* keys are numbers as the machine has them */
+    TREE_INTEGERS = 8,                     /* keys are numbers as the machine has them */
+    TREE_OF_FREE = TREE_INTEGERS | 0x4000, /* and, here, that the file is in no folder of its own */
     KEY_BYTES_MAX = 511,
     LEVELS_MAX = 16,
     PAGE_SIZE_MIN = 4096,
@@ -121,7 +122,7 @@ static int read_meta(int fd, uint64_t number, uint64_t at, struct sherd_lmdb_met
     out->main = take_tree(&in, &pad);
     out->last_page = sherd_bytes_take_u64(&in);
     out->transaction = sherd_bytes_take_u64(&in);
-    return in.broken || pad != 0 || (out->free.flags & TREE_INTEGERS) == 0 || out->main.flags != 0
+    return in.broken || pad != 0 || out->free.flags != TREE_OF_FREE || out->main.flags != 0
                ? -EUCLEAN
                : 0;
 }

@@ -14,7 +14,7 @@
 
 /* X(name, code's k, m, what is armed) */
 #define LIFE_PHASE_MAP(X)                                                                   \
-    X(store, 2, 1, "a store by itself: an expired value is stripped, a table shrinks")      \
+    X(store, 2, 1, "stores by themselves: values expire, a table shrinks; one is reopened") \
     X(start, 2, 1, "configuration, three servers, keeper, client, until all is healthy")    \
     X(open, 2, 1, "a client by configuration file, another by seeds, its first operations") \
     X(set, 2, 1, "values of all sizes, and 24 at once")                                     \

@@ -1,12 +1,15 @@
-/* life_store.c - what a store allocates long after a key was written: a minute after it expired. */
+/* life_store.c - what stores allocate: in memory, long after a key was written, a minute after it
+ * expired; on disk, from the first opening to the next. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include <sherd/ecc.h>
+
 #include "server/store.h"
 #include "tests/allocations/life.h"
 
-enum { STORE_KEYS = 40 };
+enum { STORE_KEYS = 40, SHARD_MAX = 20000 };
 
 static void key_of(unsigned i, char name[8], struct sherd_store_key *out)
 {
@@ -17,9 +20,9 @@ static void key_of(unsigned i, char name[8], struct sherd_store_key *out)
     };
 }
 
-static int put(struct sherd_store *s, unsigned i)
+static int put(struct sherd_store *s, unsigned i, size_t size)
 {
-    static const uint8_t shard[200];
+    static const uint8_t shard[SHARD_MAX];
     struct sherd_change change = {.put = true, .put_committed = true};
     struct sherd_record record = {.count = 1};
     struct sherd_store_key key;
@@ -31,7 +34,8 @@ static int put(struct sherd_store *s, unsigned i)
         .version = {i + 1,     1,  1},
         .committed = true,
         .has_shard = true,
-        .shard = {shard,    sizeof(shard)   }
+        .crc = sherd_crc32c(shard, size),
+        .shard = {shard,    size   }
     };
     record.entries[0].meta.expires_ms = 1;
     return s->ops->apply(s, &key, &record, &change, NULL);
@@ -67,7 +71,7 @@ static void remove_one(struct sherd_store *s, unsigned i)
     s->ops->apply(s, &key, &record, &change, NULL);
 }
 
-void life_store(struct life *l)
+static void live_in_memory(struct life *l)
 {
     struct sherd_store *s = NULL;
     struct sherd_store_stats stats;
@@ -77,7 +81,7 @@ void life_store(struct life *l)
     life_note(l, rc, SHERD_OK);
     if (rc < 0) return;
     for (unsigned i = 0; i < STORE_KEYS; i++) {
-        rc = put(s, i);
+        rc = put(s, i, 200);
         life_note(l, rc, SHERD_OK);
         if (rc < 0) continue;
         count++;
@@ -90,4 +94,81 @@ void life_store(struct life *l)
     s->ops->stats(s, &stats);
     if (stats.keys != 0 || stats.shard_bytes != 0) life_fail(l, "an empty store is not empty");
     s->ops->close(s);
+}
+
+/* Every size that has a place of its own: in the record, in a page, in a frame when it is loaded.
+ */
+static unsigned fill(struct life *l, struct sherd_store *s, bool kept[STORE_KEYS])
+{
+    static const size_t sizes[] = {200, 2000, SHARD_MAX};
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < STORE_KEYS; i++) {
+        int rc = put(s, i, sizes[i % 3]);
+        life_note(l, rc, SHERD_OK);
+        kept[i] = rc == 0;
+        count += kept[i];
+        if (i % 8 == 7 && s->ops->sync(s) < 0) life_fail(l, "a sync failed");
+    }
+    return count;
+}
+
+static void check(struct life *l, struct sherd_store *s, const bool kept[STORE_KEYS])
+{
+    for (unsigned i = 0; i < STORE_KEYS; i++) {
+        struct sherd_record record;
+        struct sherd_store_key key;
+        char name[8];
+        int rc;
+
+        key_of(i, name, &key);
+        rc = s->ops->load(s, &key, true, &record);
+        life_note(l, rc, SHERD_OK);
+        if (rc == 0 && (record.count != kept[i] || s->damaged))
+            life_fail(l, "%s is not what was put", name);
+    }
+}
+
+static struct sherd_store *open_durable(struct life *l, const char *directory)
+{
+    struct sherd_store_lmdb_config config = {.directory = directory};
+    struct sherd_store *s = NULL;
+    int rc = sherd_store_lmdb_open(&config, &s);
+
+    life_note(l, rc, SHERD_OK);
+    return rc == 0 ? s : NULL;
+}
+
+static void live_on_disk(struct life *l, const char *directory)
+{
+    struct sherd_store *s = open_durable(l, directory);
+    bool kept[STORE_KEYS];
+    struct sherd_store_stats stats;
+    unsigned count = 0;
+    int rc = 0;
+
+    if (!s) return;
+    count = fill(l, s, kept);
+    rc = s->ops->save(s, SHERD_NOTE_NODE, (struct sherd_bytes){"note", 4});
+    life_note(l, rc, SHERD_OK);
+    if (s->ops->sync(s) < 0) life_fail(l, "a sync failed");
+    check(l, s, kept);
+    s->ops->close(s);
+    s = open_durable(l, directory);
+    if (!s) return;
+    s->ops->stats(s, &stats);
+    if (stats.keys != count) life_fail(l, "%u keys were put, others are there again", count);
+    if (s->ops->fetch(s, SHERD_NOTE_NODE).size != (rc == 0 ? 4 : 0)) life_fail(l, "a wrong note");
+    check(l, s, kept);
+    s->ops->close(s);
+}
+
+void life_store(struct life *l)
+{
+    char directory[NODES_PATH_SIZE + 8];
+
+    live_in_memory(l);
+    snprintf(directory, sizeof(directory), "%s/store", l->dir);
+    live_on_disk(l, directory);
+    if (sherd_store_lmdb_remove(directory) < 0) life_fail(l, "the store cannot be removed");
 }

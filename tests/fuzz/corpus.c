@@ -304,6 +304,7 @@ int main(int argc, char **argv)
     write_maps("20+12", new_map(20, 12, 32, 2));
     write_limit_maps();
     write_reports();
+    corpus_write_store();
     corpus_write_texts();
     return 0;
 }
