@@ -106,17 +106,47 @@ bool faults_allow_silence(struct faults *f, struct fault *x, uint32_t nodes, uin
 
 /* ---- Beginning ---- */
 
+/* Who is dead by now comes back with nothing. */
+static void lose_nodes(struct faults *f, struct fault *x)
+{
+    struct chaos *c = f->chaos;
+
+    lose(f, x);
+    for (unsigned i = 0; i < c->nodes; i++)
+        if (c->durable && (x->a & bit(i))) chaos_wipe(c, i);
+}
+
 static bool begin_kill(struct faults *f, struct fault *x, struct dice *d, uint32_t *ms)
 {
     struct chaos *c = f->chaos;
     uint32_t node = x->kind == FAULT_KILL_KEEPER ? 0 : roll(d, c->nodes);
+    bool keeps;
 
     *ms = roll(d, 8) == 0 ? c->vacate_after_ms + roll(d, 3000) : between(d, 1, 3000);
-    if (!may_lose_one(f) || c->processes[node].pid == 0) return false;
-    lose(f, x);
+    keeps = c->durable && roll(d, 3) > 0;
+    if (c->processes[node].pid == 0) return false;
+    if (keeps ? !faults_allow_silence(f, x, bit(node), ms) : !may_lose_one(f)) return false;
     x->a = bit(node);
-    chaos_say(c, "kill node %u, to be started again, empty, after %u ms", node, *ms);
+    chaos_say(c, "kill node %u, to be started again, %s, after %u ms", node,
+              keeps ? "with its state" : "empty", *ms);
     chaos_kill(c, node);
+    f->kept += keeps;
+    if (!keeps) lose_nodes(f, x);
+    return true;
+}
+
+/* Whoever is silent meanwhile for another reason could be silent for too long. */
+static bool begin_kill_all(struct faults *f, struct fault *x, struct dice *d, uint32_t *ms)
+{
+    struct chaos *c = f->chaos;
+
+    *ms = between(d, 1, 2000);
+    for (unsigned i = 0; i < c->nodes; i++)
+        if (!chaos_is_up(c, i)) return false;
+    if (!faults_allow_silence(f, x, all_nodes(c), ms)) return false;
+    x->a = all_nodes(c);
+    chaos_say(c, "kill all nodes at once, to be started again, with their state, after %u ms", *ms);
+    chaos_kill_set(c, x->a);
     return true;
 }
 
@@ -154,11 +184,10 @@ static bool begin_wipe(struct faults *f, struct fault *x, struct dice *d, uint32
         chaos_say(c, "not whole in time: nobody is killed");
         return false;
     }
-    lose(f, x);
     x->a = set;
     chaos_say(c, "kill nodes %s, to be started again, empty, after %u ms", faults_show(set), *ms);
-    for (unsigned i = 0; i < c->nodes; i++)
-        if (set & bit(i)) chaos_kill(c, i);
+    chaos_kill_set(c, set);
+    lose_nodes(f, x);
     test_pause_ms(NOTICE_MS);
     c->control->pause = false;
     return true;
@@ -245,6 +274,7 @@ static bool begin(struct faults *f, struct fault *x, struct dice *d, uint32_t *m
     case FAULT_CLIENT_KILL: return begin_client_kill(f, x, d, ms);
     case FAULT_CLIENT_STEP: return begin_client_step(f, x, d, ms);
     case FAULT_CLOCK: return begin_clock(f, x, d, ms);
+    case FAULT_KILL_ALL: return begin_kill_all(f, x, d, ms);
     case FAULT_KINDS: break;
     }
     abort();
@@ -287,7 +317,8 @@ static void end(struct faults *f, struct fault *x)
     switch (x->kind) {
     case FAULT_KILL:
     case FAULT_KILL_KEEPER:
-    case FAULT_WIPE: start_nodes(f, x->a); break;
+    case FAULT_WIPE:
+    case FAULT_KILL_ALL: start_nodes(f, x->a); break;
     case FAULT_STOP:
     case FAULT_STOP_SOME: continue_nodes(c, x->a); break;
     case FAULT_HALVES:
@@ -318,6 +349,17 @@ static bool is_over(const struct faults *f, const struct fault *x)
 
 /* ---- The turn ---- */
 
+/* How many of the kinds there are. */
+static unsigned kind_count(const struct faults *f)
+{
+    return f->chaos->durable ? FAULT_KINDS : FAULT_KILL_ALL;
+}
+
+static bool troubles_servers(enum fault_kind kind)
+{
+    return kind < FAULT_CLIENT_KILL || kind == FAULT_KILL_ALL;
+}
+
 static bool is_missing(const struct faults *f, unsigned kind)
 {
     return f->counts[kind] == 0 && (kind != FAULT_CLIENT_STEP || has_hooks);
@@ -325,15 +367,15 @@ static bool is_missing(const struct faults *f, unsigned kind)
 
 static enum fault_kind pick_kind(const struct faults *f, struct dice *d)
 {
-    unsigned first = roll(d, 2 * FAULT_KINDS), sum = 0, at;
+    unsigned count = kind_count(f), first = roll(d, 2 * count), sum = 0, at;
 
     /* Every other time one that has not come yet, if there is any. */
-    for (unsigned i = first; first < FAULT_KINDS && i < first + FAULT_KINDS; i++)
-        if (is_missing(f, i % FAULT_KINDS)) return (enum fault_kind)(i % FAULT_KINDS);
-    for (unsigned i = 0; i < FAULT_KINDS; i++)
+    for (unsigned i = first; first < count && i < first + count; i++)
+        if (is_missing(f, i % count)) return (enum fault_kind)(i % count);
+    for (unsigned i = 0; i < count; i++)
         sum += kinds[i].weight;
     at = roll(d, sum);
-    for (unsigned i = 0; i < FAULT_KINDS; i++) {
+    for (unsigned i = 0; i < count; i++) {
         if (at < kinds[i].weight) return (enum fault_kind)i;
         at -= kinds[i].weight;
     }
@@ -358,7 +400,7 @@ static bool is_spared(const struct faults *f, enum fault_kind kind)
 {
     uint64_t now_us = test_now_us();
 
-    if (kind >= FAULT_CLIENT_KILL) return false;
+    if (!troubles_servers(kind)) return false;
     return f->wipe_until_us > now_us ||
            (f->losing && f->back_us != 0 && now_us > f->back_us + TROUBLE_US);
 }
@@ -366,7 +408,7 @@ static bool is_spared(const struct faults *f, enum fault_kind kind)
 static bool is_calm(const struct faults *f)
 {
     for (unsigned i = 0; i < FAULTS_AT_ONCE; i++)
-        if (f->list[i].active && f->list[i].kind < FAULT_CLIENT_KILL) return false;
+        if (f->list[i].active && troubles_servers(f->list[i].kind)) return false;
     return !f->losing && f->chaos->weak == 0;
 }
 
@@ -453,6 +495,9 @@ void faults_say(const struct faults *f)
     for (unsigned i = 0; i < FAULT_KINDS; i++)
         if (f->counts[i] > 0)
             test_say("fault: %-33s %llu times", kinds[i].text, (unsigned long long)f->counts[i]);
+    if (f->chaos->durable)
+        test_say("killed one at a time, %llu servers came back with their state",
+                 (unsigned long long)f->kept);
     for (unsigned i = 0; i < f->recovery_count; i++)
         sorted[i] = f->recoveries_ms[i];
     qsort(sorted, f->recovery_count, sizeof(sorted[0]), compare);
@@ -464,6 +509,7 @@ void faults_say(const struct faults *f)
 
 void faults_expect_all(const struct faults *f)
 {
-    for (unsigned i = 0; i < FAULT_KINDS; i++)
+    for (unsigned i = 0; i < kind_count(f); i++)
         if (is_missing(f, i)) test_fail("this has never happened: %s", kinds[i].text);
+    if (f->chaos->durable && f->kept == 0) test_fail("no killed server came back with its state");
 }
