@@ -196,6 +196,7 @@ void chaos_wipe(struct chaos *c, unsigned node)
 
     TEST_CHECK(c->processes[node].pid == 0);
     path_of(STATE "/store-", node, path);
+    TEST_CHECK(access(path, F_OK) == 0);
     process_remove(path);
     if (access(path, F_OK) == 0) test_fail("%s cannot be removed", path);
 }
