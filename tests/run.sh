@@ -10,7 +10,8 @@
 # Stages; presets build in build/<preset>. A stage that fails does not stop the next. Missing
 # packages are installed first.
 #   dev         address and undefined sanitizers; every test
-#   chaos       two minutes of real faults, in the dev build, beside the next stages, to fuzz
+#   chaos       two minutes of real faults, and one with the servers' state on disk, in the dev build,
+#               beside the next stages, to fuzz
 #   release     -O2; 200 000 schedules of the simulator, with their figures
 #   tsan        thread sanitizer; tests labelled tsan: what has threads
 #   clang       compiled
@@ -86,7 +87,7 @@ tests() {
 }
 
 # Chaos mostly waits for real time to pass, and what runs beside it does no harm: more chaos.
-chaos='^cluster\.chaos(\.long)?$'
+chaos='^cluster\.chaos(\.lmdb)?(\.long)?$'
 begin_chaos() {
     chaos_began=$(date +%s)
     # shellcheck disable=SC2086

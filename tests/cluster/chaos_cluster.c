@@ -12,6 +12,8 @@
 
 #include "tests/cluster/chaos_events.h"
 
+#define STATE "state" /* the servers' state_dir, in our folder */
+
 enum {
     PATH_SIZE = PROCESS_ROOT_SIZE + 64,
     END_MS = 15000,
@@ -53,6 +55,9 @@ static void write_conf(struct chaos *c)
             "cluster = \"chaos\"\ncode = \"%u+%u\"\nkeeper = \"tcp://%s:%u\"\n"
             "partitions = %u\nvacate_after_ms = %u\nmax_memory = \"256MiB\"\n",
             c->k, c->m, address, NET_KEEPER_PORT, c->partitions, c->vacate_after_ms);
+    if (c->durable)
+        fprintf(file, "store = \"lmdb\"\nsync = \"always\"\nstate_dir = \"%s/" STATE "\"\n",
+                process_root());
     for (unsigned i = 0; i < c->nodes; i++) {
         net_address(i, address);
         fprintf(file, "node %u { endpoint = \"tcp://%s:%u\" }\n", i, address, NET_PORT);
@@ -159,20 +164,53 @@ void chaos_start_worker(struct chaos *c, unsigned worker, const char *die_at)
     start(c, h, argv, die_at);
 }
 
-void chaos_kill(struct chaos *c, unsigned host)
+static void wait_killed(struct chaos *c, unsigned host)
 {
     struct chaos_process *p = &c->processes[host];
+    int code = process_wait(p->pid, GONE_MS);
     char name[48];
-    int code;
 
-    TEST_CHECK(p->pid > 0);
-    kill(p->pid, SIGKILL);
-    code = process_wait(p->pid, GONE_MS);
     if (code != -SIGKILL)
         test_fail("%s had ended before it was killed: %d", name_of(c, host, name), code);
     p->pid = 0;
     p->stopped = false;
     c->control->busy[host] = 0;
+}
+
+void chaos_kill_set(struct chaos *c, uint32_t hosts)
+{
+    for (unsigned i = 0; i < c->hosts; i++) {
+        if (!(hosts >> i & 1)) continue;
+        TEST_CHECK(c->processes[i].pid > 0);
+        kill(c->processes[i].pid, SIGKILL);
+    }
+    for (unsigned i = 0; i < c->hosts; i++)
+        if (hosts >> i & 1) wait_killed(c, i);
+}
+
+void chaos_kill(struct chaos *c, unsigned host) { chaos_kill_set(c, 1u << host); }
+
+void chaos_wipe(struct chaos *c, unsigned node)
+{
+    char path[PATH_SIZE];
+
+    TEST_CHECK(c->processes[node].pid == 0);
+    path_of(STATE "/store-", node, path);
+    TEST_CHECK(access(path, F_OK) == 0);
+    process_remove(path);
+    if (access(path, F_OK) == 0) test_fail("%s cannot be removed", path);
+}
+
+/* A server moves a damaged store aside (server/notes.c). */
+void chaos_expect_intact(const struct chaos *c)
+{
+    char path[PATH_SIZE];
+
+    for (unsigned i = 0; i < c->nodes; i++) {
+        path_of(STATE "/store-", i, path);
+        strncat(path, ".damaged", sizeof(path) - strlen(path) - 1);
+        if (access(path, F_OK) == 0) test_fail("%s: the server found its store damaged", path);
+    }
 }
 
 void chaos_signal(struct chaos *c, unsigned host, int number)

@@ -21,6 +21,7 @@ struct chaos_process {
 
 struct chaos {
     uint64_t seed, began_us;
+    bool durable; /* servers keep their state on disk */
     unsigned k, m, nodes, hosts;
     unsigned vacate_after_ms, partitions;
     struct net net;
@@ -50,13 +51,18 @@ static inline bool chaos_is_up(const struct chaos *c, unsigned host)
 /* Fills in what follows from seed, code and nodes; makes files, network and proxy. */
 void chaos_make(struct chaos *c);
 
-void chaos_start_node(struct chaos *c, unsigned node);                         /* with nothing */
+void chaos_start_node(struct chaos *c, unsigned node); /* with what is on its disk, if anything */
 void chaos_start_worker(struct chaos *c, unsigned worker, const char *die_at); /* NULL: not */
+void chaos_kill_set(struct chaos *c, uint32_t hosts); /* before any knows of another's end */
 void chaos_kill(struct chaos *c, unsigned host);
+void chaos_wipe(struct chaos *c, unsigned node);               /* what a dead one has on its disk */
 void chaos_signal(struct chaos *c, unsigned host, int number); /* SIGSTOP, SIGCONT */
 
 /* Fails if somebody has ended by himself. A client that was told to has its pid set to 0. */
 void chaos_check(struct chaos *c);
+
+/* Fails if a server has found what it had on its disk to be damaged. */
+void chaos_expect_intact(const struct chaos *c);
 
 /* SIGTERM, and an exit code of 0 in time. */
 void chaos_end(struct chaos *c, unsigned host);

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tests/cluster/chaos_fault_parts.h"
+
 enum {
     SECOND_US = 1000000,
     CLOCK_LIMIT_MS = 40000,
@@ -31,21 +33,7 @@ static const bool has_hooks = true;
 static const bool has_hooks = false;
 #endif
 
-struct dice {
-    uint64_t state;
-};
-
-static uint32_t roll(struct dice *d, uint32_t bound) { return test_below(&d->state, bound); }
-static uint32_t between(struct dice *d, uint32_t low, uint32_t high)
-{
-    return low + roll(d, high - low + 1);
-}
-
-static uint32_t bit(unsigned host) { return 1u << host; }
-static uint32_t all_nodes(const struct chaos *c) { return bit(c->nodes) - 1; }
-static uint32_t all_hosts(const struct chaos *c) { return bit(c->hosts) - 1; }
-
-static uint32_t pick_set(struct dice *d, uint32_t among, unsigned count)
+uint32_t faults_pick_set(struct dice *d, uint32_t among, unsigned count)
 {
     uint32_t set = 0;
 
@@ -62,7 +50,7 @@ static uint32_t pick_set(struct dice *d, uint32_t among, unsigned count)
     return set;
 }
 
-static const char *show(uint32_t set)
+const char *faults_show(uint32_t set)
 {
     static char rooms[4][3 * CLUSTER_NODES_MAX + 1];
     static unsigned next;
@@ -97,10 +85,7 @@ static void lose(struct faults *f, struct fault *x)
     f->back_us = 0;
 }
 
-/* A fault that keeps the keeper from hearing `nodes`. It takes away the slots of who is silent for
- * too long, which is a loss of state: one node, not its own, may be, when one may be lost at all;
- * else all such faults in a row must be over long before. False: not now. */
-static bool allow_silence(struct faults *f, struct fault *x, uint32_t nodes, uint32_t *ms)
+bool faults_allow_silence(struct faults *f, struct fault *x, uint32_t nodes, uint32_t *ms)
 {
     uint64_t now_us = test_now_us(), limit_us = (uint64_t)f->chaos->vacate_after_ms * 500, end_us;
     bool one = (nodes & 1) == 0 && (nodes & (nodes - 1)) == 0;
@@ -121,17 +106,47 @@ static bool allow_silence(struct faults *f, struct fault *x, uint32_t nodes, uin
 
 /* ---- Beginning ---- */
 
+/* Who is dead by now comes back with nothing. */
+static void lose_nodes(struct faults *f, struct fault *x)
+{
+    struct chaos *c = f->chaos;
+
+    lose(f, x);
+    for (unsigned i = 0; i < c->nodes; i++)
+        if (c->durable && (x->a & bit(i))) chaos_wipe(c, i);
+}
+
 static bool begin_kill(struct faults *f, struct fault *x, struct dice *d, uint32_t *ms)
 {
     struct chaos *c = f->chaos;
     uint32_t node = x->kind == FAULT_KILL_KEEPER ? 0 : roll(d, c->nodes);
+    bool keeps;
 
     *ms = roll(d, 8) == 0 ? c->vacate_after_ms + roll(d, 3000) : between(d, 1, 3000);
-    if (!may_lose_one(f) || c->processes[node].pid == 0) return false;
-    lose(f, x);
+    keeps = c->durable && roll(d, 3) > 0;
+    if (c->processes[node].pid == 0) return false;
+    if (keeps ? !faults_allow_silence(f, x, bit(node), ms) : !may_lose_one(f)) return false;
     x->a = bit(node);
-    chaos_say(c, "kill node %u, to be started again, empty, after %u ms", node, *ms);
+    chaos_say(c, "kill node %u, to be started again, %s, after %u ms", node,
+              keeps ? "with its state" : "empty", *ms);
     chaos_kill(c, node);
+    f->kept += keeps;
+    if (!keeps) lose_nodes(f, x);
+    return true;
+}
+
+/* Whoever is silent meanwhile for another reason could be silent for too long. */
+static bool begin_kill_all(struct faults *f, struct fault *x, struct dice *d, uint32_t *ms)
+{
+    struct chaos *c = f->chaos;
+
+    *ms = between(d, 1, 2000);
+    for (unsigned i = 0; i < c->nodes; i++)
+        if (!chaos_is_up(c, i)) return false;
+    if (!faults_allow_silence(f, x, all_nodes(c), ms)) return false;
+    x->a = all_nodes(c);
+    chaos_say(c, "kill all nodes at once, to be started again, with their state, after %u ms", *ms);
+    chaos_kill_set(c, x->a);
     return true;
 }
 
@@ -161,7 +176,7 @@ static bool wait_whole(struct chaos *c)
 static bool begin_wipe(struct faults *f, struct fault *x, struct dice *d, uint32_t *ms)
 {
     struct chaos *c = f->chaos;
-    uint32_t set = pick_set(d, all_nodes(c), losses_max(c));
+    uint32_t set = faults_pick_set(d, all_nodes(c), losses_max(c));
 
     *ms = between(d, 1, 4000);
     chaos_say(c, "clients pause, to lose m nodes at once");
@@ -169,11 +184,10 @@ static bool begin_wipe(struct faults *f, struct fault *x, struct dice *d, uint32
         chaos_say(c, "not whole in time: nobody is killed");
         return false;
     }
-    lose(f, x);
     x->a = set;
-    chaos_say(c, "kill nodes %s, to be started again, empty, after %u ms", show(set), *ms);
-    for (unsigned i = 0; i < c->nodes; i++)
-        if (set & bit(i)) chaos_kill(c, i);
+    chaos_say(c, "kill nodes %s, to be started again, empty, after %u ms", faults_show(set), *ms);
+    chaos_kill_set(c, set);
+    lose_nodes(f, x);
     test_pause_ms(NOTICE_MS);
     c->control->pause = false;
     return true;
@@ -183,127 +197,16 @@ static bool begin_stop(struct faults *f, struct fault *x, struct dice *d, uint32
 {
     struct chaos *c = f->chaos;
     unsigned count = x->kind == FAULT_STOP ? 1 : between(d, 2, 3);
-    uint32_t set = pick_set(d, all_nodes(c), count);
+    uint32_t set = faults_pick_set(d, all_nodes(c), count);
 
     *ms = roll(d, 5) == 0 ? between(d, 2000, 10000) : between(d, 50, 2500);
     for (unsigned i = 0; i < c->nodes; i++)
         if ((set & bit(i)) && !chaos_is_up(c, i)) return false;
-    if (!allow_silence(f, x, set, ms)) return false;
+    if (!faults_allow_silence(f, x, set, ms)) return false;
     x->a = set;
-    chaos_say(c, "stop node %s for %u ms", show(set), *ms);
+    chaos_say(c, "stop node %s for %u ms", faults_show(set), *ms);
     for (unsigned i = 0; i < c->nodes; i++)
         if (set & bit(i)) chaos_signal(c, i, SIGSTOP);
-    return true;
-}
-
-static void cut(struct faults *f, struct fault *x, uint32_t a, uint32_t b)
-{
-    struct net *n = &f->chaos->net;
-
-    x->a = a;
-    x->b = b;
-    net_cut(n, a, b);
-    if (x->both_ways) net_cut(n, b, a);
-    net_apply(n);
-}
-
-static bool begin_halves(struct faults *f, struct fault *x, struct dice *d, uint32_t *ms)
-{
-    struct chaos *c = f->chaos;
-    uint32_t side = pick_set(d, all_nodes(c), between(d, 1, c->nodes / 2));
-
-    side |= pick_set(d, all_hosts(c) & ~all_nodes(c), roll(d, CHAOS_WORKERS + 1));
-    *ms = between(d, 200, c->vacate_after_ms / 3);
-    if (!allow_silence(f, x, all_nodes(c), ms)) return false;
-    x->both_ways = true;
-    chaos_say(c, "cut hosts %s from all others for %u ms", show(side), *ms);
-    cut(f, x, side, all_hosts(c) & ~side);
-    return true;
-}
-
-static bool begin_one_way(struct faults *f, struct fault *x, struct dice *d, uint32_t *ms)
-{
-    struct chaos *c = f->chaos;
-    uint32_t from = bit(roll(d, c->nodes));
-    uint32_t to = roll(d, 2) == 0 ? all_hosts(c) & ~from
-                                  : pick_set(d, all_nodes(c) & ~from, between(d, 1, 2));
-
-    *ms = between(d, 200, c->vacate_after_ms / 3);
-    if (roll(d, 2) == 0) {
-        uint32_t other = from;
-        from = to;
-        to = other;
-    }
-    if (!allow_silence(f, x, all_nodes(c), ms)) return false;
-    chaos_say(c, "nothing gets from %s to %s for %u ms", show(from), show(to), *ms);
-    cut(f, x, from, to);
-    return true;
-}
-
-static bool begin_link(struct faults *f, struct fault *x, struct dice *d, uint32_t *ms)
-{
-    struct chaos *c = f->chaos;
-    uint32_t a = bit(roll(d, c->nodes)), b = pick_set(d, all_nodes(c) & ~a, 1);
-
-    *ms = between(d, 200, 8000);
-    if ((a | b) & 1 && !allow_silence(f, x, (a | b) & ~1u, ms)) return false;
-    x->both_ways = true;
-    chaos_say(c, "cut the link of %s and %s for %u ms", show(a), show(b), *ms);
-    cut(f, x, a, b);
-    return true;
-}
-
-static bool begin_isolate(struct faults *f, struct fault *x, struct dice *d, uint32_t *ms)
-{
-    struct chaos *c = f->chaos;
-    uint32_t node = bit(roll(d, c->nodes));
-
-    *ms = roll(d, 3) == 0 ? between(d, 2000, 12000) : between(d, 200, 2500);
-    if (!allow_silence(f, x, node, ms)) return false;
-    x->both_ways = true;
-    chaos_say(c, "isolate node %s for %u ms", show(node), *ms);
-    cut(f, x, node, all_hosts(c) & ~node);
-    return true;
-}
-
-static bool begin_client_cut(struct faults *f, struct fault *x, struct dice *d, uint32_t *ms)
-{
-    struct chaos *c = f->chaos;
-    uint32_t worker = bit(c->nodes + roll(d, CHAOS_WORKERS));
-    uint32_t from = pick_set(d, all_nodes(c), between(d, 1, 3));
-
-    *ms = between(d, 200, 6000);
-    x->both_ways = roll(d, 3) > 0;
-    chaos_say(c, "cut client %s %s nodes %s for %u ms", show(worker),
-              x->both_ways ? "and" : "(one way) from", show(from), *ms);
-    if (roll(d, 2) == 0)
-        cut(f, x, worker, from);
-    else
-        cut(f, x, from, worker);
-    return true;
-}
-
-static void set_delays(struct chaos *c, uint32_t hosts, uint32_t nodes, uint32_t us)
-{
-    for (unsigned i = 0; i < c->hosts; i++)
-        for (unsigned j = 0; j < c->nodes; j++)
-            if ((hosts & bit(i)) && (nodes & bit(j))) c->proxy.delay_us[i][j] = us;
-}
-
-static bool begin_slow(struct faults *f, struct fault *x, struct dice *d, uint32_t *ms)
-{
-    static const unsigned longest_ms[] = {5, 30, 100, 300};
-    struct chaos *c = f->chaos;
-    uint32_t delay_ms = between(d, 1, longest_ms[roll(d, LEN(longest_ms))]);
-    uint32_t jitter_ms = roll(d, delay_ms + 1);
-
-    *ms = between(d, 500, 8000);
-    x->b = pick_set(d, all_nodes(c), roll(d, 3) == 0 ? c->nodes : between(d, 1, 2));
-    x->a = roll(d, 3) == 0 ? pick_set(d, all_hosts(c), 2) : all_hosts(c);
-    chaos_say(c, "links of hosts %s to nodes %s slow: %u ms + 0 .. %u, for %u ms", show(x->a),
-              show(x->b), delay_ms, jitter_ms, *ms);
-    c->proxy.jitter_us = jitter_ms * 1000;
-    set_delays(c, x->a, x->b, delay_ms * 1000);
     return true;
 }
 
@@ -362,15 +265,16 @@ static bool begin(struct faults *f, struct fault *x, struct dice *d, uint32_t *m
     case FAULT_WIPE: return begin_wipe(f, x, d, ms);
     case FAULT_STOP:
     case FAULT_STOP_SOME: return begin_stop(f, x, d, ms);
-    case FAULT_HALVES: return begin_halves(f, x, d, ms);
-    case FAULT_ONE_WAY: return begin_one_way(f, x, d, ms);
-    case FAULT_LINK: return begin_link(f, x, d, ms);
-    case FAULT_ISOLATE: return begin_isolate(f, x, d, ms);
-    case FAULT_CLIENT_CUT: return begin_client_cut(f, x, d, ms);
-    case FAULT_SLOW: return begin_slow(f, x, d, ms);
+    case FAULT_HALVES:
+    case FAULT_ONE_WAY:
+    case FAULT_LINK:
+    case FAULT_ISOLATE:
+    case FAULT_CLIENT_CUT:
+    case FAULT_SLOW: return links_begin(f, x, d, ms);
     case FAULT_CLIENT_KILL: return begin_client_kill(f, x, d, ms);
     case FAULT_CLIENT_STEP: return begin_client_step(f, x, d, ms);
     case FAULT_CLOCK: return begin_clock(f, x, d, ms);
+    case FAULT_KILL_ALL: return begin_kill_all(f, x, d, ms);
     case FAULT_KINDS: break;
     }
     abort();
@@ -384,14 +288,14 @@ static void start_nodes(struct faults *f, uint32_t set)
 
     for (unsigned i = 0; i < c->nodes; i++)
         if ((set & bit(i)) && c->processes[i].pid == 0) chaos_start_node(c, i);
-    chaos_say(c, "node %s started", show(set));
+    chaos_say(c, "node %s started", faults_show(set));
 }
 
 static void continue_nodes(struct chaos *c, uint32_t set)
 {
     for (unsigned i = 0; i < c->nodes; i++)
         if ((set & bit(i)) && c->processes[i].stopped) chaos_signal(c, i, SIGCONT);
-    chaos_say(c, "node %s goes on", show(set));
+    chaos_say(c, "node %s goes on", faults_show(set));
 }
 
 static void end_client(struct chaos *c, struct fault *x)
@@ -413,7 +317,8 @@ static void end(struct faults *f, struct fault *x)
     switch (x->kind) {
     case FAULT_KILL:
     case FAULT_KILL_KEEPER:
-    case FAULT_WIPE: start_nodes(f, x->a); break;
+    case FAULT_WIPE:
+    case FAULT_KILL_ALL: start_nodes(f, x->a); break;
     case FAULT_STOP:
     case FAULT_STOP_SOME: continue_nodes(c, x->a); break;
     case FAULT_HALVES:
@@ -421,12 +326,7 @@ static void end(struct faults *f, struct fault *x)
     case FAULT_LINK:
     case FAULT_ISOLATE:
     case FAULT_CLIENT_CUT:
-        net_mend(&c->net, x->a, x->b);
-        if (x->both_ways) net_mend(&c->net, x->b, x->a);
-        net_apply(&c->net);
-        chaos_say(c, "mended between %s and %s", show(x->a), show(x->b));
-        break;
-    case FAULT_SLOW: set_delays(c, x->a, x->b, 0); break;
+    case FAULT_SLOW: links_end(f, x); break;
     case FAULT_CLIENT_KILL:
     case FAULT_CLIENT_STEP: end_client(c, x); break;
     case FAULT_CLOCK:
@@ -449,6 +349,17 @@ static bool is_over(const struct faults *f, const struct fault *x)
 
 /* ---- The turn ---- */
 
+/* How many of the kinds there are. */
+static unsigned kind_count(const struct faults *f)
+{
+    return f->chaos->durable ? FAULT_KINDS : FAULT_KILL_ALL;
+}
+
+static bool troubles_servers(enum fault_kind kind)
+{
+    return kind < FAULT_CLIENT_KILL || kind == FAULT_KILL_ALL;
+}
+
 static bool is_missing(const struct faults *f, unsigned kind)
 {
     return f->counts[kind] == 0 && (kind != FAULT_CLIENT_STEP || has_hooks);
@@ -456,15 +367,15 @@ static bool is_missing(const struct faults *f, unsigned kind)
 
 static enum fault_kind pick_kind(const struct faults *f, struct dice *d)
 {
-    unsigned first = roll(d, 2 * FAULT_KINDS), sum = 0, at;
+    unsigned count = kind_count(f), first = roll(d, 2 * count), sum = 0, at;
 
     /* Every other time one that has not come yet, if there is any. */
-    for (unsigned i = first; first < FAULT_KINDS && i < first + FAULT_KINDS; i++)
-        if (is_missing(f, i % FAULT_KINDS)) return (enum fault_kind)(i % FAULT_KINDS);
-    for (unsigned i = 0; i < FAULT_KINDS; i++)
+    for (unsigned i = first; first < count && i < first + count; i++)
+        if (is_missing(f, i % count)) return (enum fault_kind)(i % count);
+    for (unsigned i = 0; i < count; i++)
         sum += kinds[i].weight;
     at = roll(d, sum);
-    for (unsigned i = 0; i < FAULT_KINDS; i++) {
+    for (unsigned i = 0; i < count; i++) {
         if (at < kinds[i].weight) return (enum fault_kind)i;
         at -= kinds[i].weight;
     }
@@ -489,7 +400,7 @@ static bool is_spared(const struct faults *f, enum fault_kind kind)
 {
     uint64_t now_us = test_now_us();
 
-    if (kind >= FAULT_CLIENT_KILL) return false;
+    if (!troubles_servers(kind)) return false;
     return f->wipe_until_us > now_us ||
            (f->losing && f->back_us != 0 && now_us > f->back_us + TROUBLE_US);
 }
@@ -497,7 +408,7 @@ static bool is_spared(const struct faults *f, enum fault_kind kind)
 static bool is_calm(const struct faults *f)
 {
     for (unsigned i = 0; i < FAULTS_AT_ONCE; i++)
-        if (f->list[i].active && f->list[i].kind < FAULT_CLIENT_KILL) return false;
+        if (f->list[i].active && troubles_servers(f->list[i].kind)) return false;
     return !f->losing && f->chaos->weak == 0;
 }
 
@@ -584,6 +495,9 @@ void faults_say(const struct faults *f)
     for (unsigned i = 0; i < FAULT_KINDS; i++)
         if (f->counts[i] > 0)
             test_say("fault: %-33s %llu times", kinds[i].text, (unsigned long long)f->counts[i]);
+    if (f->chaos->durable)
+        test_say("killed one at a time, %llu servers came back with their state",
+                 (unsigned long long)f->kept);
     for (unsigned i = 0; i < f->recovery_count; i++)
         sorted[i] = f->recoveries_ms[i];
     qsort(sorted, f->recovery_count, sizeof(sorted[0]), compare);
@@ -595,6 +509,7 @@ void faults_say(const struct faults *f)
 
 void faults_expect_all(const struct faults *f)
 {
-    for (unsigned i = 0; i < FAULT_KINDS; i++)
+    for (unsigned i = 0; i < kind_count(f); i++)
         if (is_missing(f, i)) test_fail("this has never happened: %s", kinds[i].text);
+    if (f->chaos->durable && f->kept == 0) test_fail("no killed server came back with its state");
 }

@@ -74,6 +74,8 @@ static int remove_one(const char *path, const struct stat *info, int type, struc
     return 0;
 }
 
+void process_remove(const char *path) { nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS); }
+
 static void __attribute__((noreturn)) watchman(int fd)
 {
     const char *keep = getenv("SHERD_KEEP");
@@ -84,7 +86,7 @@ static void __attribute__((noreturn)) watchman(int fd)
         continue;
     for (int i = 0; i < 50 && end_all() > 0; i++)
         test_pause_ms(20);
-    if (keep == NULL || *keep == '\0') nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    if (keep == NULL || *keep == '\0') process_remove(root);
     _exit(0);
 }
 

@@ -40,6 +40,8 @@ void process_run(const char *const *argv, struct process_result *out);
 /* Neither gone nor a zombie. */
 bool process_is_alive(pid_t pid);
 
+void process_remove(const char *path); /* a folder with all that is in it */
+
 /* Whether a sanitizer has written anything into the logs of the folder; prints it. */
 bool process_sanitizer_spoke(void);
 void process_show_logs(void); /* that, and their last lines */

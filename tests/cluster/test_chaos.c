@@ -2,7 +2,8 @@
  * happen to them, and a history that must be linearizable (tests/chaos).
  *
  *   --minutes N   how long faults go on (0.2)     --code K+M, --nodes N   4+2, 6
- *   --seed N      everything that is drawn (1)
+ *   --seed N      everything that is drawn (1)    --store memory|lmdb     what servers have
+ * (memory)
  *
  * Then everything is mended, and within a minute the cluster must be healthy, every key readable,
  * nothing undecided, and on each node one shard of each value and no other. Exit code 0; 1, and a
@@ -40,7 +41,8 @@ static bool passed;
 static void usage(int code)
 {
     fprintf(code == 0 ? stdout : stderr,
-            "usage: tests/chaos [--minutes N] [--seed N] [--code K+M] [--nodes N]\n");
+            "usage: tests/chaos [--minutes N] [--seed N] [--code K+M] [--nodes N] "
+            "[--store memory|lmdb]\n");
     exit(code);
 }
 
@@ -70,6 +72,12 @@ static bool parse_minutes(const char *text)
            minutes <= MINUTES_MAX;
 }
 
+static bool parse_store(const char *text)
+{
+    chaos.durable = strcmp(text, "lmdb") == 0;
+    return chaos.durable || strcmp(text, "memory") == 0;
+}
+
 static bool parse_option(const char *name, const char *value)
 {
     uint64_t nodes = 0;
@@ -78,6 +86,7 @@ static bool parse_option(const char *name, const char *value)
     if (strcmp(name, "--minutes") == 0) return parse_minutes(value);
     if (strcmp(name, "--seed") == 0) return parse_number(value, &chaos.seed);
     if (strcmp(name, "--code") == 0) return parse_code(value);
+    if (strcmp(name, "--store") == 0) return parse_store(value);
     if (strcmp(name, "--nodes") != 0) return false;
     good = parse_number(value, &nodes) && nodes >= 1 && nodes <= NET_HOSTS_MAX;
     chaos.nodes = (unsigned)nodes;
@@ -98,6 +107,8 @@ static void parse(int argc, char **argv)
         usage(2);
 }
 
+static const char *store_name(void) { return chaos.durable ? "lmdb" : "memory"; }
+
 /* Where a run that failed leaves its folder, before the watchman removes it. */
 static void keep_folder(void)
 {
@@ -112,8 +123,8 @@ static void keep_folder(void)
         printf("logs and history: %s\n", place);
     else
         printf("logs and history are lost: %s: %s\n", place, strerror(errno));
-    printf("again: tests/chaos --minutes %g --seed %llu --code %u+%u\n", minutes,
-           (unsigned long long)chaos.seed, chaos.k, chaos.m);
+    printf("again: tests/chaos --minutes %g --seed %llu --code %u+%u --store %s\n", minutes,
+           (unsigned long long)chaos.seed, chaos.k, chaos.m, store_name());
     fflush(stdout);
 }
 
@@ -213,6 +224,7 @@ static void end_all(void)
     for (unsigned i = 0; i < chaos.nodes; i++)
         chaos_end(&chaos, i);
     proxy_stop(&chaos.proxy);
+    chaos_expect_intact(&chaos);
     if (process_sanitizer_spoke()) test_fail("a sanitizer has spoken");
 }
 
@@ -250,7 +262,8 @@ int main(int argc, char **argv)
     parse(argc, argv);
     process_watch();
     chaos.began_us = test_now_us();
-    test_say("chaos: %g minutes, seed %llu", minutes, (unsigned long long)chaos.seed);
+    test_say("chaos: %g minutes, seed %llu, store %s", minutes, (unsigned long long)chaos.seed,
+             store_name());
     chaos_make(&chaos);
     atexit(keep_folder);
     faults_init(&faults, &chaos);
