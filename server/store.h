@@ -52,8 +52,8 @@ struct sherd_store_ops {
     /* Fills *out (all zero when there is no record). Entries carry handles for frame(). Without
      * `with_shards` an entry that has a shard may have shard.data NULL (shard.size is right). 0, or
      * negative errno: the store cannot be read any more, the service must end (-EUCLEAN: what it
-     * holds is damaged, and whoever opens it next will be told); but -ENOMEM: there is no memory for
-     * the shards of this record, and nothing else is wrong. */
+     * holds is damaged, and whoever opens it next will be told); but -ENOMEM: there is no memory
+     * for the shards of this record, and nothing else is wrong. */
     int (*load)(struct sherd_store *s, const struct sherd_store_key *key, bool with_shards,
                 struct sherd_record *out);
 
