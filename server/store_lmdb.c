@@ -85,7 +85,7 @@ static int locate(struct sherd_lmdb *m, const struct sherd_store_key *key, struc
 
 static void drop_frames(struct sherd_lmdb *m)
 {
-    for (uint8_t i = 0; i < SHERD_ENTRIES_MAX; i++)
+    for (unsigned i = 0; i < SHERD_ENTRIES_MAX; i++)
         if (m->framed >> i & 1) zmq_msg_close(&m->frames[i]);
     m->framed = 0;
 }
@@ -146,7 +146,7 @@ static int show(struct sherd_lmdb *m, uint16_t partition, struct sherd_bytes byt
     drop_frames(m);
     m->store.damaged = 0;
     SHERD_ASSERT(bytes.size <= sizeof(m->record_bytes));
-    memcpy(m->record_bytes, bytes.data, bytes.size);
+    sherd_bytes_put(m->record_bytes, bytes);
     in = sherd_bytes_read((struct sherd_bytes){m->record_bytes, bytes.size});
     stored.record.count = 0;
     stored.record.promised = stored.record.refused = SHERD_BALLOT_ZERO;
@@ -399,7 +399,7 @@ static int lmdb_apply(struct sherd_store *s, const struct sherd_store_key *key,
     int rc = m->fault;
 
     if (rc == 0) rc = locate(m, key, &place);
-    if (rc < 0) return rc;
+    if (rc != 0) return rc;
     after.key = key->key;
     make_record(m, &place, record, change, &after);
     if (place.begin == place.end && !sherd_stored_is_any(&after.record)) return 0;
@@ -419,7 +419,7 @@ static int lmdb_strip(struct sherd_store *s, const struct sherd_store_key *key, 
     int rc = m->fault;
 
     if (rc == 0) rc = locate(m, key, &place);
-    if (rc < 0) return rc;
+    if (rc != 0) return rc;
     SHERD_ASSERT(at >= 0 && at < place.stored.record.count);
     after = place.stored;
     after.record.entries[at].has_shard = false;
@@ -494,7 +494,7 @@ static bool lmdb_has_room(const struct sherd_store *s, size_t key_size, size_t s
     if (m->fault) return false;
     if (reserve < RESERVE_BYTES_MIN) reserve = RESERVE_BYTES_MIN;
     if (reserve > RESERVE_BYTES_MAX) reserve = RESERVE_BYTES_MAX;
-    return need + (use_reserve ? 0 : reserve) <= sherd_lmdb_room(m);
+    return need + (use_reserve ? 0 : reserve) <= sherd_lmdb_room(m, shard_size == 0);
 }
 
 static int lmdb_sync(struct sherd_store *s) { return sherd_lmdb_sync(lmdb_of(s)); }
@@ -505,7 +505,7 @@ static void lmdb_stats(const struct sherd_store *s, struct sherd_store_stats *ou
 {
     const struct sherd_lmdb *m = (const struct sherd_lmdb *)s;
 
-    *out = (struct sherd_store_stats){.bytes = 2 * PAGE_BYTES};
+    *out = (struct sherd_store_stats){.bytes = UINT64_C(2) * PAGE_BYTES};
     for (unsigned p = 0; p < SHERD_PARTITIONS; p++) {
         const struct sherd_store_stats *part = &m->now.parts[p].stats;
         out->bytes += part->bytes;
@@ -515,7 +515,7 @@ static void lmdb_stats(const struct sherd_store *s, struct sherd_store_stats *ou
         out->undecided += part->undecided;
         out->tombstones += part->tombstones;
     }
-    out->bytes_max = out->bytes + sherd_lmdb_room(m);
+    out->bytes_max = out->bytes + sherd_lmdb_room(m, true);
 }
 
 static void lmdb_close(struct sherd_store *s)

@@ -154,15 +154,20 @@ static void ask_room(struct sherd_lmdb *m)
     r->asked_us = now_us;
     r->system_bytes = (uint64_t)system.f_blocks * system.f_frsize;
     r->system_free_bytes = (uint64_t)system.f_bavail * system.f_frsize;
-    if (m->txn) r->file_free_bytes = free_in_file(m);
     r->put_bytes = 0;
+    if (!m->txn) return;
+    r->file_free_bytes = free_in_file(m);
+    if (r->useless_bytes > r->file_free_bytes) r->useless_bytes = r->file_free_bytes;
 }
 
-uint64_t sherd_lmdb_room(const struct sherd_lmdb *m)
+uint64_t sherd_lmdb_room(const struct sherd_lmdb *m, bool single)
 {
-    uint64_t bytes = m->room.system_free_bytes + m->room.file_free_bytes;
+    const struct sherd_lmdb_room *r = &m->room;
+    uint64_t useless = single ? 0 : r->useless_bytes;
+    uint64_t bytes =
+        r->system_free_bytes + (useless < r->file_free_bytes ? r->file_free_bytes - useless : 0);
 
-    return bytes > m->room.put_bytes ? bytes - m->room.put_bytes : 0;
+    return bytes > r->put_bytes ? bytes - r->put_bytes : 0;
 }
 
 /* Transactions */
@@ -247,6 +252,9 @@ int sherd_lmdb_fail(struct sherd_lmdb *m, int rc)
     if (rc == -EIO && is_full(m)) rc = -ENOSPC;
     undo(m);
     m->fault = m->undone = rc;
+    /* What is free in the file lies in pieces too small: only what becomes so later counts. */
+    if (rc == -ENOSPC) m->room.useless_bytes = UINT64_MAX;
+    m->room.asked_us = 0;
     m->retry_us = sherd_clock_now_us() + RETRY_US;
     /* After a commit that failed an environment takes nothing any more. */
     sherd_lmdb_close_env(m);

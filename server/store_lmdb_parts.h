@@ -33,6 +33,7 @@ struct sherd_lmdb_room {
     uint64_t system_bytes; /* all that the file system can hold */
     uint64_t system_free_bytes;
     uint64_t file_free_bytes; /* of pages of the file that are not in use */
+    uint64_t useless_bytes;   /* ... of which so many did not help when space was needed */
     uint64_t put_bytes;       /* since then */
 };
 
@@ -112,8 +113,8 @@ int sherd_lmdb_put_note(struct sherd_lmdb *m, struct sherd_bytes key, struct she
 /* Memory for a value being made. */
 int sherd_lmdb_reserve(struct sherd_lmdb *m, size_t size);
 
-/* Bytes that there is room for. */
-uint64_t sherd_lmdb_room(const struct sherd_lmdb *m);
+/* Bytes that there is room for; of `single` pages, or of several that lie together. */
+uint64_t sherd_lmdb_room(const struct sherd_lmdb *m, bool single);
 
 /* store_lmdb_open.c */
 

@@ -372,6 +372,32 @@ static void directories_are_made(void **state)
     assert_int_equal(rmdir(path), 0);
 }
 
+/* A file system that was made larger: the map that was chosen for it becomes too small. */
+static void map_grows_with_the_file(void **state)
+{
+    struct lmdb_fixture *f = *state;
+    struct sherd_lmdb *m = NULL;
+    const uint64_t small = 2 << 20;
+    struct content synced = {0};
+
+    lmdb_open(f, 0);
+    m = (struct sherd_lmdb *)f->store;
+    assert_true(m->map_bytes >= UINT64_C(1) << 30);
+    sherd_lmdb_close_env(m);
+    m->map_bytes = small;
+    for (unsigned i = 0; i < 3000; i++) {
+        put_numbered(f->store, i);
+        if (i % 10 == 9) assert_int_equal(f->store->ops->sync(f->store), 0);
+    }
+    assert_true(m->map_bytes >= 4 * small);
+    read_again(f, &synced);
+    lmdb_close(f);
+    lmdb_open(f, 0);
+    assert_holds(f, &synced);
+    assert_int_equal(stats_of(f->store).keys, 3000);
+    content_free(&synced);
+}
+
 /* A store that some later version has written. */
 static void other_format_is_refused(void **state)
 {
@@ -406,6 +432,7 @@ int main(void)
         TEST(notes_are_kept),
         TEST(one_process_at_a_time),
         TEST(directories_are_made),
+        TEST(map_grows_with_the_file),
         TEST(other_format_is_refused),
     };
 

@@ -311,7 +311,10 @@ static void full_disk_can_be_emptied(void **state)
     ahead_us += retry_us;
     assert_int_equal(f->store->ops->sync(f->store), 0);
     assert_int_equal(f->store->ops->fault(f->store), 0); /* a small write fits */
-    ahead_us += retry_us;                                /* the file system is asked anew */
+    assert_int_equal(f->store->ops->sync(f->store), 0);
+    assert_true(f->store->ops->has_room(f->store, 16, 0, true));
+    assert_false(f->store->ops->has_room(f->store, 16, SHARD_MAX, true));
+    ahead_us += retry_us; /* the file system is asked anew */
     assert_int_equal(empty(f->store, number + 16), 0);
     lmdb_close(f);
     lmdb_open(f, 0);
