@@ -74,12 +74,13 @@ static int locate(struct sherd_lmdb *m, const struct sherd_store_key *key, struc
     sherd_stored_db_key(key->partition, part_of(m, key->partition)->generation, key->hash,
                         out->db_key);
     if (rc < 0) return rc;
+    if (part_of(m, key->partition)->damaged) return -EUCLEAN;
     rc = mdb_get(m->txn, m->records, &db_key, &value);
     if (rc == MDB_NOTFOUND) return 0;
     if (rc != 0) return sherd_lmdb_read_error(m, rc);
     if (sherd_stored_check(sherd_lmdb_bytes(db_key), sherd_lmdb_bytes(value), &out->bytes) < 0 ||
         find_key(out, key->key) < 0)
-        return sherd_lmdb_damaged(m);
+        return -EUCLEAN;
     return 0;
 }
 
@@ -114,9 +115,9 @@ static int load_shard(struct sherd_lmdb *m, uint16_t partition, uint8_t i, uint6
 
     sherd_stored_db_key(partition, part_of(m, partition)->generation, id, name);
     rc = mdb_get(m->txn, m->shards, &key, &value);
+    if (rc == MDB_NOTFOUND) return 0; /* as one that does not fit its CRC */
     if (rc != 0) return sherd_lmdb_read_error(m, rc);
-    if (value.mv_size != e->shard.size) return sherd_lmdb_damaged(m);
-    return copy_shard(m, i, value, e);
+    return value.mv_size == e->shard.size ? copy_shard(m, i, value, e) : 0;
 }
 
 static int load_shards(struct sherd_lmdb *m, uint16_t partition, struct sherd_stored_record *stored)
@@ -127,7 +128,7 @@ static int load_shards(struct sherd_lmdb *m, uint16_t partition, struct sherd_st
         if (!e->has_shard) continue;
         if (stored->shard_ids[i] != 0) rc = load_shard(m, partition, i, stored->shard_ids[i], e);
         if (rc < 0) return rc;
-        if (sherd_crc32c(e->shard.data, e->shard.size) == e->crc) continue;
+        if (e->shard.data && sherd_crc32c(e->shard.data, e->shard.size) == e->crc) continue;
         m->store.damaged |= (uint16_t)(1u << i);
         e->has_shard = false;
         e->shard = (struct sherd_bytes){NULL, 0};
@@ -150,7 +151,7 @@ static int show(struct sherd_lmdb *m, uint16_t partition, struct sherd_bytes byt
     in = sherd_bytes_read((struct sherd_bytes){m->record_bytes, bytes.size});
     stored.record.count = 0;
     stored.record.promised = stored.record.refused = SHERD_BALLOT_ZERO;
-    if (sherd_stored_next(&in, &stored) < 0) return sherd_lmdb_damaged(m);
+    if (sherd_stored_next(&in, &stored) < 0) return -EUCLEAN;
     if (with_shards) rc = load_shards(m, partition, &stored);
     if (rc < 0) return rc;
     out->promised = stored.record.promised;
@@ -228,7 +229,7 @@ static int seek(struct sherd_lmdb *m, MDB_cursor *at, uint16_t partition,
         if (key->partition != partition || found_generation != generation) return 0;
         if (sherd_stored_check(sherd_lmdb_bytes(db_key), sherd_lmdb_bytes(value), &bytes) < 0 ||
             first_above(bytes, key->hash == cursor->hash ? &cursor->key : NULL, out) < 0)
-            return MDB_CORRUPTED;
+            return -EUCLEAN; /* this record, and with it the partition */
         if (out->size != 0) return 1;
     }
 }
@@ -244,11 +245,12 @@ static int lmdb_next(struct sherd_store *s, uint16_t partition,
     int rc = sherd_lmdb_begin(m);
 
     if (rc < 0) return rc;
+    if (part_of(m, partition)->damaged) return -EUCLEAN;
     rc = mdb_cursor_open(m->txn, m->records, &at);
     if (rc != 0) return sherd_lmdb_errno(rc);
     rc = seek(m, at, partition, cursor, &found, &bytes);
     mdb_cursor_close(at);
-    if (rc == 0) return 0;
+    if (rc == 0 || rc == -EUCLEAN) return rc;
     if (rc != 1) return sherd_lmdb_read_error(m, rc);
     rc = show(m, partition, bytes, with_shards, &found.key, out);
     if (rc < 0) return rc;
@@ -434,7 +436,7 @@ static void lmdb_drop_partition(struct sherd_store *s, uint16_t partition)
     struct sherd_lmdb_part *part = part_of(m, partition);
     int rc = m->fault;
 
-    if (part->stats.keys == 0) return;
+    if (part->stats.keys == 0 && !part->damaged) return;
     if (rc < 0) {
         m->undone = rc;
         return;

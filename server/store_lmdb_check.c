@@ -12,7 +12,12 @@ enum {
     KEY_OVERHEAD_BYTES = 40, /* database key, heads and offset of a node, CRC */
 };
 
-enum tree { RECORDS, SHARDS, NOTES, TREES };
+enum tree {
+    RECORDS = SHERD_LMDB_RECORDS,
+    SHARDS = SHERD_LMDB_SHARDS,
+    NOTES = SHERD_LMDB_NOTES,
+    TREES
+};
 
 static const char *const names[TREES] = {"records", "shards", "notes"};
 
@@ -26,6 +31,7 @@ struct check {
     struct sherd_lmdb_tree trees[TREES];
     unsigned trees_seen; /* a bit each */
     bool is_older;       /* of the older commit only its number is looked at */
+    bool has_note[SHERD_NOTES], has_part[SHERD_PARTITIONS];
     uint64_t transaction;
     uint32_t format;
     struct sherd_lmdb_part noted[SHERD_PARTITIONS];
@@ -107,6 +113,17 @@ static int take_part(struct check *c, struct sherd_bytes key, struct sherd_bytes
     c->noted[number].generation = sherd_bytes_take_u32(in);
     c->noted[number].stats.keys = sherd_bytes_take_u64(in);
     c->noted[number].digest = sherd_bytes_take_u64(in);
+    c->noted[number].damaged = sherd_bytes_take_u8(in) != 0;
+    c->has_part[number] = !in->broken;
+    return 0;
+}
+
+static int take_note(struct check *c, struct sherd_bytes key)
+{
+    const uint8_t *name = key.data;
+
+    if (key.size != 2 || name[1] >= SHERD_NOTES) return -EUCLEAN;
+    c->has_note[name[1]] = true;
     return 0;
 }
 
@@ -128,7 +145,7 @@ static int visit_note(void *context, const struct sherd_lmdb_node *node)
         if (!c->is_older) c->totals->next_id = sherd_bytes_take_u64(&in);
         break;
     case 'p': rc = c->is_older ? 0 : take_part(c, node->key, &in); break;
-    case 'n': break;
+    case 'n': rc = take_note(c, node->key); break;
     default: return -EUCLEAN;
     }
     return in.broken ? -EUCLEAN : rc;
@@ -213,15 +230,22 @@ static int check_notes(struct check *c, struct sherd_lmdb_pages *p, const struct
     return c->transaction == m->transaction ? 0 : -EUCLEAN;
 }
 
-static bool is_complete(const struct check *c)
+static bool is_complete(const struct check *c, unsigned partition)
+{
+    const struct sherd_lmdb_part *part = &c->totals->parts[partition];
+    const struct sherd_lmdb_part *noted = &c->noted[partition];
+    const struct shards *named = &c->named[partition], *held = &c->held[partition];
+
+    return part->digest == noted->digest && part->stats.keys == noted->stats.keys &&
+           named->count == held->count && named->sum == held->sum;
+}
+
+static void take_noted(struct check *c)
 {
     for (unsigned i = 0; i < SHERD_PARTITIONS; i++) {
-        const struct sherd_lmdb_part *part = &c->totals->parts[i], *noted = &c->noted[i];
-        if (part->digest != noted->digest || part->stats.keys != noted->stats.keys) return false;
-        if (c->named[i].count != c->held[i].count || c->named[i].sum != c->held[i].sum)
-            return false;
+        c->totals->parts[i].generation = c->noted[i].generation;
+        c->totals->parts[i].damaged = c->noted[i].damaged;
     }
-    return true;
 }
 
 static int check_all(struct check *c, struct sherd_lmdb_pages *p)
@@ -231,13 +255,13 @@ static int check_all(struct check *c, struct sherd_lmdb_pages *p)
 
     if (rc < 0) return rc;
     if (c->format != SHERD_LMDB_FORMAT) return c->format != 0 ? -EPROTONOSUPPORT : -EUCLEAN;
-    for (unsigned i = 0; i < SHERD_PARTITIONS; i++)
-        c->totals->parts[i].generation = c->noted[i].generation;
+    take_noted(c);
     rc = sherd_lmdb_pages_walk(p, &c->trees[RECORDS], all, visit_record, c);
     if (rc == 0) rc = sherd_lmdb_pages_walk(p, &c->trees[SHARDS], SHERD_LMDB_USE, visit_shard, c);
     if (rc == 0) rc = sherd_lmdb_pages_check_free(p);
     if (rc < 0) return rc;
-    if (!is_complete(c)) return -EUCLEAN;
+    for (unsigned i = 0; i < SHERD_PARTITIONS; i++)
+        if (!is_complete(c, i)) return -EUCLEAN;
     /* If its number says that it is older than it is, the newer one is taken for the older. */
     c->is_older = true;
     return p->older.transaction == 0 ? 0 : check_notes(c, p, &p->older, 0);
@@ -257,4 +281,112 @@ int sherd_lmdb_check(int fd, struct sherd_lmdb_totals *out)
     sherd_lmdb_pages_close(&pages);
     free(c);
     return rc;
+}
+
+/* What is whole of a damaged one */
+
+struct sherd_lmdb_rest {
+    struct check check;
+    struct sherd_lmdb_pages pages;
+    int (*each)(void *context, struct sherd_bytes key, struct sherd_bytes value);
+    void *context;
+    enum sherd_lmdb_database database;
+};
+
+enum { SKIP_ALL = SHERD_LMDB_USE | SHERD_LMDB_VALUES | SHERD_LMDB_SKIP };
+
+/* Without these it is not known whose memory this is, or what of it was committed. A partition that
+ * no note is about had none, if nothing of the notes is missing. */
+static int find_notes(struct sherd_lmdb_rest *r)
+{
+    struct check *c = &r->check;
+    int rc = check_notes(c, &r->pages, &r->pages.newest, SKIP_ALL);
+    bool is_whole = r->pages.skipped == 0;
+
+    if (rc < 0) return rc;
+    if (c->format != SHERD_LMDB_FORMAT || c->totals->next_id == 0) return -EUCLEAN;
+    for (unsigned i = 0; i < SHERD_NOTES; i++)
+        if (!is_whole && !c->has_note[i]) return -EUCLEAN;
+    take_noted(c);
+    for (unsigned i = 0; i < SHERD_PARTITIONS; i++)
+        if (!is_whole && !c->has_part[i]) c->totals->parts[i].damaged = true;
+    return 0;
+}
+
+/* A partition is whole if all that its note counts is there, whatever else is damaged. */
+static void find_whole(struct check *c)
+{
+    for (unsigned i = 0; i < SHERD_PARTITIONS; i++) {
+        struct sherd_lmdb_part *part = &c->totals->parts[i];
+        bool damaged = part->damaged || !is_complete(c, i);
+        if (damaged) *part = (struct sherd_lmdb_part){part->generation, .damaged = true};
+    }
+}
+
+int sherd_lmdb_rest_find(int fd, struct sherd_lmdb_totals *out, struct sherd_lmdb_rest **rest)
+{
+    struct sherd_lmdb_rest *r = calloc(1, sizeof(*r));
+    struct check *c = &r->check;
+    int rc;
+
+    *rest = r;
+    if (!r) return -ENOMEM;
+    *out = (struct sherd_lmdb_totals){0};
+    c->totals = out;
+    rc = sherd_lmdb_pages_open(&r->pages, fd);
+    if (rc == 0) rc = find_notes(r);
+    if (rc == 0)
+        rc = sherd_lmdb_pages_walk(&r->pages, &c->trees[RECORDS], SKIP_ALL, visit_record, c);
+    if (rc == 0)
+        rc = sherd_lmdb_pages_walk(&r->pages, &c->trees[SHARDS], SHERD_LMDB_USE | SHERD_LMDB_SKIP,
+                                   visit_shard, c);
+    if (rc == 0) find_whole(c);
+    return rc;
+}
+
+void sherd_lmdb_rest_free(struct sherd_lmdb_rest *rest)
+{
+    if (!rest) return;
+    sherd_lmdb_pages_close(&rest->pages);
+    free(rest);
+}
+
+/* Whether a node of `records` or `shards` belongs to a partition that is whole. */
+static bool is_whole(const struct sherd_lmdb_rest *r, struct sherd_bytes key)
+{
+    const struct sherd_lmdb_part *parts = r->check.totals->parts;
+    uint16_t partition = 0;
+    uint32_t generation = 0;
+    uint64_t last = 0;
+
+    return sherd_stored_split(key, &partition, &generation, &last) == 0 &&
+           !parts[partition].damaged && generation == parts[partition].generation;
+}
+
+static int visit_rest(void *context, const struct sherd_lmdb_node *node)
+{
+    struct sherd_lmdb_rest *r = context;
+    struct sherd_bytes bytes;
+
+    if (node->is_tree || !node->value.data) return -EUCLEAN;
+    if (r->database == SHERD_LMDB_NOTES) {
+        if (*(const char *)node->key.data != 'n') return 0;
+        if (sherd_stored_check(node->key, node->value, &bytes) < 0) return -EUCLEAN;
+    } else if (!is_whole(r, node->key)) {
+        return 0;
+    }
+    return r->each(r->context, node->key, node->value);
+}
+
+int sherd_lmdb_rest_each(struct sherd_lmdb_rest *rest, enum sherd_lmdb_database database,
+                         int (*each)(void *context, struct sherd_bytes key,
+                                     struct sherd_bytes value),
+                         void *context)
+{
+    rest->database = database;
+    rest->each = each;
+    rest->context = context;
+    sherd_lmdb_pages_reset(&rest->pages);
+    return sherd_lmdb_pages_walk(&rest->pages, &rest->check.trees[database], SKIP_ALL, visit_rest,
+                                 rest);
 }

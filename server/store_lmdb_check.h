@@ -4,7 +4,8 @@
  *
  *   'f'                    u32 SHERD_LMDB_FORMAT
  *   's'                    u64 number of the LMDB transaction, u64 id for the next large shard
- *   'p' u16 partition      u32 generation, u64 keys, u64 digest; none: all zero (big-endian number)
+ *   'p' u16 partition      u32 generation, u64 keys, u64 digest, u8 damaged; none: all zero
+ *                          (big-endian number)
  *   'n' u8 note            what was saved
  *
  * Dropping a partition raises its generation; what has a lower one is no longer there, and deleted
@@ -19,12 +20,14 @@
 enum {
     SHERD_LMDB_FORMAT = 1,
     SHERD_LMDB_NOTE_KEY_BYTES_MAX = 3,
-    SHERD_LMDB_PART_BYTES = 20,
+    SHERD_LMDB_PART_BYTES = 21,
     SHERD_LMDB_STATE_BYTES = 16,
 };
 
 struct sherd_lmdb_part {
     uint32_t generation;
+    bool
+        damaged; /* what there was of it could not be kept: it has no record, until it is dropped */
     uint64_t digest;
     struct sherd_store_stats stats; /* without bytes_max */
 };
@@ -44,5 +47,23 @@ void sherd_lmdb_digest(struct sherd_lmdb_part *part, struct sherd_bytes db_key, 
  * it is damaged; -EPROTONOSUPPORT: it is of another format; or negative errno (-ENOMEM, of
  * reading). */
 int sherd_lmdb_check(int fd, struct sherd_lmdb_totals *out);
+
+/* Where something is damaged: the partitions of which everything is there after all. Who has not
+ * been told which they are looks before he reads. */
+struct sherd_lmdb_rest;
+
+/* Which partitions are whole; the others are marked as damaged in *out, which counts the rest. 0,
+ * -EUCLEAN: nothing can be saved (it is not even known which memory this was), or other negative
+ * errno. *rest is the caller's, for sherd_lmdb_rest_free(). Borrows the descriptor until then. */
+int sherd_lmdb_rest_find(int fd, struct sherd_lmdb_totals *out, struct sherd_lmdb_rest **rest);
+void sherd_lmdb_rest_free(struct sherd_lmdb_rest *rest);
+
+/* Calls `each` for every node of a database that is to be kept: all records and shards of whole
+ * partitions, and what was saved as notes. A negative result ends it. */
+enum sherd_lmdb_database { SHERD_LMDB_RECORDS, SHERD_LMDB_SHARDS, SHERD_LMDB_NOTES };
+int sherd_lmdb_rest_each(struct sherd_lmdb_rest *rest, enum sherd_lmdb_database database,
+                         int (*each)(void *context, struct sherd_bytes key,
+                                     struct sherd_bytes value),
+                         void *context);
 
 #endif

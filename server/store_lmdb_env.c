@@ -223,9 +223,7 @@ static void undo(struct sherd_lmdb *m)
 int sherd_lmdb_damaged(struct sherd_lmdb *m)
 {
     undo(m);
-    m->broken = m->fault = m->undone = -EUCLEAN;
-    sherd_lmdb_mark(m, SHERD_LMDB_MARK_DAMAGED); /* as well as may be */
-    return -EUCLEAN;
+    return m->broken = m->fault = m->undone = -EIO;
 }
 
 int sherd_lmdb_read_error(struct sherd_lmdb *m, int rc)
@@ -297,7 +295,8 @@ static int put_part(struct sherd_lmdb *m, unsigned partition)
 
     at = sherd_bytes_put_u32(at, part->generation);
     at = sherd_bytes_put_u64(at, part->stats.keys);
-    sherd_bytes_put_u64(at, part->digest);
+    at = sherd_bytes_put_u64(at, part->digest);
+    sherd_bytes_put_u8(at, part->damaged);
     return sherd_lmdb_put_note(m, (struct sherd_bytes){key, sizeof(key)},
                                (struct sherd_bytes){bytes, sizeof(bytes)});
 }

@@ -63,32 +63,34 @@ int sherd_lmdb_unmark(const struct sherd_lmdb *m, const char *mark)
 
 /* Making one */
 
-static int put_format(struct sherd_lmdb *m)
+int sherd_lmdb_put_format(struct sherd_lmdb *m)
 {
     uint8_t format[4];
     int rc = sherd_lmdb_begin(m);
 
     if (rc < 0) return rc;
     sherd_bytes_put_u32(format, SHERD_LMDB_FORMAT);
-    return sherd_lmdb_put_note(m, (struct sherd_bytes){"f", 1},
-                               (struct sherd_bytes){format, sizeof(format)});
+    rc = sherd_lmdb_put_note(m, (struct sherd_bytes){"f", 1},
+                             (struct sherd_bytes){format, sizeof(format)});
+    return sherd_lmdb_errno(rc);
 }
 
 /* Two commits, so that each of LMDB's two metas is of one. */
-static int fill_new(struct sherd_lmdb *m)
+static int fill_new(struct sherd_lmdb *m, void *context)
 {
     int rc = 0;
 
+    (void)context;
     m->now.next_id = 1;
     for (int i = 0; rc == 0 && i < 2; i++) {
-        rc = put_format(m);
-        if (rc == 0) rc = sherd_lmdb_commit(m);
+        rc = sherd_lmdb_put_format(m);
+        if (rc == 0) rc = sherd_lmdb_errno(sherd_lmdb_commit(m));
     }
-    return rc == 0 ? mdb_env_sync(m->env, 1) : rc;
+    return rc;
 }
 
-/* Under another name until it is complete and on the disk. */
-static int make_store(struct sherd_lmdb *m)
+int sherd_lmdb_make(struct sherd_lmdb *m, int (*fill)(struct sherd_lmdb *m, void *context),
+                    void *context)
 {
     char from[PATH_BYTES_MAX], to[PATH_BYTES_MAX];
     uint32_t sync_ms = m->sync_ms;
@@ -99,10 +101,11 @@ static int make_store(struct sherd_lmdb *m)
     if (rc < 0) return rc;
     m->sync_ms = 0;
     rc = sherd_lmdb_open_env(m, NEW, true);
-    if (rc == 0) rc = fill_new(m);
+    if (rc == 0) rc = fill(m, context);
+    if (rc == 0) rc = sherd_lmdb_errno(mdb_env_sync(m->env, 1));
     sherd_lmdb_close_env(m);
     m->sync_ms = sync_ms;
-    if (rc != 0) return sherd_lmdb_errno(rc);
+    if (rc < 0) return rc;
     if (rename(from, to) < 0) return -errno;
     return sherd_directory_sync(m->directory);
 }
@@ -112,24 +115,47 @@ static int make_store(struct sherd_lmdb *m)
 static int check_marks(const struct sherd_lmdb *m)
 {
     int unclean = is_there(m->directory, SHERD_LMDB_MARK_UNCLEAN);
-    int damaged = is_there(m->directory, SHERD_LMDB_MARK_DAMAGED);
 
-    if (unclean < 0) return unclean;
-    if (damaged < 0) return damaged;
-    return unclean || damaged ? -EUCLEAN : 0;
+    return unclean == 1 ? -EUCLEAN : unclean;
+}
+
+static int open_data(const struct sherd_lmdb *m)
+{
+    char path[PATH_BYTES_MAX];
+    int rc = path_of(m->directory, SHERD_LMDB_DATA, path);
+
+    if (rc < 0) return rc;
+    rc = open(path, O_RDONLY | O_CLOEXEC);
+    return rc < 0 ? -errno : rc;
 }
 
 static int check_data(struct sherd_lmdb *m)
 {
-    char path[PATH_BYTES_MAX];
-    int rc = path_of(m->directory, SHERD_LMDB_DATA, path), fd = -1;
+    int fd = open_data(m), rc = fd < 0 ? fd : sherd_lmdb_check(fd, &m->now);
 
-    if (rc < 0) return rc;
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return -errno;
-    rc = sherd_lmdb_check(fd, &m->now);
-    close(fd);
+    if (fd >= 0) close(fd);
     return rc;
+}
+
+/* What is damaged is mended first. */
+static int check_or_mend(struct sherd_lmdb *m)
+{
+    int rc = check_data(m), fd;
+
+    if (rc == -EUCLEAN) {
+        fd = open_data(m);
+        rc = fd < 0 ? fd : sherd_lmdb_mend(m, fd);
+        if (fd >= 0) close(fd);
+        if (rc == 0) rc = check_data(m);
+    }
+    return rc;
+}
+
+/* Tells the owner which partitions could not be saved. */
+static void list_damaged(struct sherd_lmdb *m)
+{
+    for (unsigned i = 0; i < SHERD_PARTITIONS; i++)
+        if (m->now.parts[i].damaged) m->store.forgotten[i / 8] |= (uint8_t)(1u << i % 8);
 }
 
 static int load_note(struct sherd_lmdb *m, unsigned number)
@@ -160,14 +186,15 @@ static int open_store(struct sherd_lmdb *m)
     if (rc == 0) rc = sherd_lmdb_reserve(m, VALUE_BYTES_MIN);
     if (rc == 0) there = is_there(m->directory, SHERD_LMDB_DATA);
     if (there < 0) rc = there;
-    if (rc == 0 && there == 0) rc = make_store(m);
-    if (rc == 0) rc = check_data(m);
+    if (rc == 0 && there == 0) rc = sherd_lmdb_make(m, fill_new, NULL);
+    if (rc == 0) rc = check_or_mend(m);
     if (rc == 0) rc = sherd_lmdb_open_env(m, SHERD_LMDB_DATA, false);
     if (rc == 0) rc = sherd_lmdb_begin(m);
     for (unsigned i = 0; rc == 0 && i < SHERD_NOTES; i++)
         rc = load_note(m, i);
     sherd_lmdb_end(m);
     m->synced = m->now;
+    list_damaged(m);
     memset(m->dirt, true, sizeof(m->dirt));
     return rc;
 }
@@ -228,8 +255,7 @@ void sherd_lmdb_close(struct sherd_lmdb *m)
 
 int sherd_store_lmdb_remove(const char *directory)
 {
-    static const char *const names[] = {SHERD_LMDB_DATA, NEW, SHERD_LMDB_MARK_UNCLEAN,
-                                        SHERD_LMDB_MARK_DAMAGED, "lock"};
+    static const char *const names[] = {SHERD_LMDB_DATA, NEW, SHERD_LMDB_MARK_UNCLEAN, "lock"};
     int rc = 0, lock = sherd_directory_lock(directory);
 
     if (lock == -ENOENT) return 0;

@@ -223,7 +223,8 @@ static int check_nodes(const uint8_t *page, size_t page_size, bool is_leaf, unsi
     return sum == page_size - upper ? 0 : -EUCLEAN;
 }
 
-/* Reads the page one level further down. */
+/* Reads the page at this level. Where damage is skipped, a key that was changed spoils no page but
+ * its own. */
 static int enter(struct walk *w, uint64_t number)
 {
     struct sherd_lmdb_pages *p = w->pages;
@@ -235,6 +236,7 @@ static int enter(struct walk *w, uint64_t number)
     if (rc == 0) rc = read_at(p->fd, page, p->page_size, number * p->page_size);
     if (rc < 0) return rc;
     *l = (struct level){.is_leaf = w->top + 1u == w->tree->depth};
+    if (w->how & SHERD_LMDB_SKIP) w->last_size = 0;
     memcpy(&own, page, sizeof(own));
     if (own != number || u16_at(page + 10) != (l->is_leaf ? PAGE_LEAF : PAGE_BRANCH))
         return -EUCLEAN;
@@ -369,7 +371,26 @@ static int step(struct walk *w, sherd_lmdb_visit_fn visit, void *context)
     if (rc < 0) return rc;
     memcpy(&child, node, 6); /* 48 bits of page number */
     w->top++;
-    return enter(w, child);
+    rc = enter(w, child);
+    if (rc < 0) w->top--; /* the next one is beside it */
+    return rc;
+}
+
+static int step_or_skip(struct walk *w, sherd_lmdb_visit_fn visit, void *context)
+{
+    int rc = step(w, visit, context);
+
+    if (rc != -EUCLEAN || !(w->how & SHERD_LMDB_SKIP)) return rc;
+    w->pages->skipped++;
+    return 0;
+}
+
+static bool is_as_counted(const struct walk *w)
+{
+    const struct sherd_lmdb_tree *tree = w->tree;
+
+    return w->branch_pages == tree->branch_pages && w->leaf_pages == tree->leaf_pages &&
+           w->overflow_pages == tree->overflow_pages && w->entries == tree->entries;
 }
 
 int sherd_lmdb_pages_walk(struct sherd_lmdb_pages *p, const struct sherd_lmdb_tree *tree,
@@ -384,7 +405,7 @@ int sherd_lmdb_pages_walk(struct sherd_lmdb_pages *p, const struct sherd_lmdb_tr
         rc = enter(&w, tree->root);
         for (bool done = false; rc == 0 && !done;) {
             if (w.levels[w.top].index < w.levels[w.top].count)
-                rc = step(&w, visit, context);
+                rc = step_or_skip(&w, visit, context);
             else if (w.top > 0)
                 w.top--;
             else
@@ -393,11 +414,15 @@ int sherd_lmdb_pages_walk(struct sherd_lmdb_pages *p, const struct sherd_lmdb_tr
     } else if (tree->depth != 0) {
         return -EUCLEAN;
     }
-    if (rc < 0) return rc;
-    return w.branch_pages == tree->branch_pages && w.leaf_pages == tree->leaf_pages &&
-                   w.overflow_pages == tree->overflow_pages && w.entries == tree->entries
-               ? 0
-               : -EUCLEAN;
+    if (rc == 0 && !is_as_counted(&w)) rc = -EUCLEAN;
+    if (rc != -EUCLEAN || !(how & SHERD_LMDB_SKIP)) return rc;
+    p->skipped++;
+    return 0;
+}
+
+void sherd_lmdb_pages_reset(struct sherd_lmdb_pages *p)
+{
+    memset(p->used, 0, p->newest.last_page / 8 + 1);
 }
 
 /* What is free */

@@ -37,6 +37,7 @@ struct sherd_lmdb_pages {
     uint8_t *levels;                      /* a page for each level of a tree */
     uint8_t *value;                       /* a value with pages of its own */
     size_t value_capacity;
+    uint64_t skipped; /* by walks with SHERD_LMDB_SKIP */
 };
 
 struct sherd_lmdb_node {
@@ -54,6 +55,8 @@ void sherd_lmdb_pages_close(struct sherd_lmdb_pages *p);
 enum sherd_lmdb_walk {
     SHERD_LMDB_USE = 1,    /* its pages are in use from now on, and must not be so yet */
     SHERD_LMDB_VALUES = 2, /* values with pages of their own are read, too */
+    SHERD_LMDB_SKIP = 4,   /* what is damaged, or what the visitor calls so, is left out, with all
+                              that   lies below it; `skipped` counts */
 };
 
 /* Calls `visit` for every node of a tree in order; views are valid until it returns. */
@@ -62,6 +65,9 @@ int sherd_lmdb_pages_walk(struct sherd_lmdb_pages *p, const struct sherd_lmdb_tr
 
 /* What the value of a node says of another tree. */
 int sherd_lmdb_pages_tree(struct sherd_bytes value, struct sherd_lmdb_tree *out);
+
+/* Before other walks over the same trees: nothing is in use. */
+void sherd_lmdb_pages_reset(struct sherd_lmdb_pages *p);
 
 /* Whether what is free is in use nowhere, and free once. After all trees of `newest`. */
 int sherd_lmdb_pages_check_free(struct sherd_lmdb_pages *p);

@@ -2,12 +2,13 @@
  *   store_lmdb.c         records and notes: what store.h asks for
  *   store_lmdb_env.c     the environment of LMDB: transactions, sync, faults
  *   store_lmdb_open.c    the directory: made, opened, looked at, closed, removed
+ *   store_lmdb_mend.c    ... and made anew of what is whole of it
  *   store_lmdb_check.c   what is looked at before LMDB opens it, and what is counted
  *   store_lmdb_pages.c   ... page by page
  *   store_lmdb_record.c  the bytes of a record
  *
- * The directory has `data` (an LMDB file), `lock`, and marks: `unclean` while changes are not made
- * durable at each sync, `damaged` when reading has met damage. */
+ * The directory has `data` (an LMDB file), `lock`, and a mark, `unclean`, while changes are not made
+ * durable at each sync. */
 #ifndef SHERD_SERVER_STORE_LMDB_PARTS_H
 #define SHERD_SERVER_STORE_LMDB_PARTS_H
 
@@ -19,7 +20,6 @@
 
 #define SHERD_LMDB_DATA         "data"
 #define SHERD_LMDB_MARK_UNCLEAN "unclean"
-#define SHERD_LMDB_MARK_DAMAGED "damaged"
 
 /* A piece of bytes of its own; data NULL: there is none. */
 struct sherd_lmdb_note {
@@ -98,10 +98,11 @@ int sherd_lmdb_sync(struct sherd_lmdb *m);
  * negative errno. Returns negative errno. */
 int sherd_lmdb_fail(struct sherd_lmdb *m, int rc);
 
-/* Reading met damage: nothing more is read, and who opens this next is told. -EUCLEAN. */
+/* Reading met damage of the file as a whole: nothing more is read, and who opens this next looks at
+ * all of it. -EIO. */
 int sherd_lmdb_damaged(struct sherd_lmdb *m);
 
-/* Negative errno of a failed read; when it met damage, as sherd_lmdb_damaged(). */
+/* Negative errno of a failed read; when LMDB found the file damaged, as sherd_lmdb_damaged(). */
 int sherd_lmdb_read_error(struct sherd_lmdb *m, int rc);
 
 /* Negative errno of an LMDB result. */
@@ -121,6 +122,18 @@ uint64_t sherd_lmdb_room(const struct sherd_lmdb *m, bool single);
 /* Makes a mark, or removes it; durable when it returns 0. */
 int sherd_lmdb_mark(const struct sherd_lmdb *m, const char *mark);
 int sherd_lmdb_unmark(const struct sherd_lmdb *m, const char *mark);
+
+/* Makes a store, filled by `fill`, under another name until it is complete and on the disk; then it
+ * takes the place of what there was. */
+int sherd_lmdb_make(struct sherd_lmdb *m, int (*fill)(struct sherd_lmdb *m, void *context),
+                    void *context);
+
+/* Writes the format; begins a transaction if there is none. */
+int sherd_lmdb_put_format(struct sherd_lmdb *m);
+
+/* store_lmdb_mend.c: makes the store anew of what is whole in the file `fd`, which it borrows; what
+ * is not is marked in m->now. -EUCLEAN: nothing can be saved. */
+int sherd_lmdb_mend(struct sherd_lmdb *m, int fd);
 
 /* Frees everything, after a last sync of what was committed. */
 void sherd_lmdb_close(struct sherd_lmdb *m);

@@ -1,5 +1,6 @@
 #include "tests/store/store_content.h"
 
+#include <errno.h>
 #include <sherd/ecc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,7 +41,8 @@ static void read_record(struct sherd_store *s, const struct sherd_store_key *key
 {
     uint64_t head = mix_ballot(mix_ballot(r->count, r->promised), r->refused);
 
-    *out = (struct content_record){.key = mix(hash_bytes(key->key), key->partition)};
+    *out = (struct content_record){.partition = key->partition,
+                                   .key = mix(hash_bytes(key->key), key->partition)};
     out->damaged = s->damaged;
     for (uint8_t i = 0; i < r->count; i++) {
         const struct sherd_entry *e = &r->entries[i];
@@ -68,13 +70,21 @@ static int read_partition(struct sherd_store *s, uint16_t partition, struct cont
     return rc;
 }
 
+static bool is_forgotten(const uint8_t *forgotten, uint16_t partition)
+{
+    return forgotten[partition / 8] >> partition % 8 & 1;
+}
+
 int content_read(struct sherd_store *s, struct content *out)
 {
     int rc = 0;
 
     *out = (struct content){0};
-    for (size_t i = 0; rc == 0 && i < LEN(partitions); i++)
+    memcpy(out->forgotten, s->forgotten, sizeof(out->forgotten));
+    for (size_t i = 0; rc == 0 && i < LEN(partitions); i++) {
         rc = read_partition(s, partitions[i], out);
+        if (is_forgotten(out->forgotten, partitions[i])) rc = rc == -EUCLEAN ? 0 : -EBADMSG;
+    }
     for (unsigned i = 0; i < SHERD_NOTES; i++)
         out->notes[i] = hash_bytes(s->ops->fetch(s, (enum sherd_store_note)i));
     s->ops->stats(s, &out->stats);
@@ -94,19 +104,31 @@ static bool stats_equal(const struct sherd_store_stats *a, const struct sherd_st
            a->tombstones == b->tombstones;
 }
 
+static bool record_equals(const struct content_record *a, const struct content_record *b,
+                          bool lenient)
+{
+    if (a->key != b->key || a->head != b->head) return false;
+    if (a->damaged && !lenient) return false;
+    for (unsigned j = 0; j < SHERD_ENTRIES_MAX; j++)
+        if (a->shards[j] != b->shards[j] && (!(a->damaged >> j & 1) || a->shards[j] != 0))
+            return false;
+    return true;
+}
+
 bool content_equals(const struct content *now, const struct content *then, bool lenient)
 {
-    if (now->count != then->count || !stats_equal(&now->stats, &then->stats)) return false;
+    static const uint8_t none[sizeof(now->forgotten)];
+    bool is_whole = memcmp(now->forgotten, none, sizeof(none)) == 0;
+    size_t at = 0;
+
+    if (is_whole && !stats_equal(&now->stats, &then->stats)) return false;
     if (memcmp(now->notes, then->notes, sizeof(now->notes)) != 0) return false;
-    for (size_t i = 0; i < now->count; i++) {
-        const struct content_record *a = &now->records[i], *b = &then->records[i];
-        if (a->key != b->key || a->head != b->head) return false;
-        if (a->damaged && !lenient) return false;
-        for (unsigned j = 0; j < SHERD_ENTRIES_MAX; j++)
-            if (a->shards[j] != b->shards[j] && (!(a->damaged >> j & 1) || a->shards[j] != 0))
-                return false;
+    for (size_t i = 0; i < then->count; i++) {
+        if (is_forgotten(now->forgotten, then->records[i].partition)) continue;
+        if (at == now->count || !record_equals(&now->records[at++], &then->records[i], lenient))
+            return false;
     }
-    return true;
+    return at == now->count;
 }
 
 /* Changing */

@@ -28,6 +28,7 @@ enum {
     FLIPS = 1000,
     OLD_FILES = 12,
     PAGE = 4096,
+    ALL = 1000,
     HEADS = 64, /* bytes at the start of a page: its head, and where its nodes are */
 };
 
@@ -57,25 +58,43 @@ static void free_whole(struct whole *w)
     content_free(&w->content);
 }
 
-/* Changes that meet damage may say so, and later ones too. Nothing read is wrong. */
-static void go_on(struct lmdb_fixture *f, const struct content *then)
+/* What the store has forgotten is dropped, and it is as any other. Returns how many partitions. */
+static unsigned drop_forgotten(struct sherd_store *s)
+{
+    unsigned count = 0;
+
+    for (uint16_t p = 0; p < SHERD_PARTITIONS; p++) {
+        if (!(s->forgotten[p / 8] >> p % 8 & 1)) continue;
+        s->ops->drop_partition(s, p);
+        count++;
+    }
+    memset(s->forgotten, 0, sizeof(s->forgotten));
+    assert_int_equal(s->ops->sync(s), 0);
+    return count;
+}
+
+/* Nothing read is wrong, and everything goes on. Returns how many partitions it has forgotten. */
+static unsigned go_on(struct lmdb_fixture *f, const struct content *then)
 {
     struct content now = {0};
     struct sherd_store *s = f->store;
-    int rc = content_read(s, &now);
+    unsigned forgotten;
 
-    assert_true(rc == -EUCLEAN || content_equals(&now, then, true));
+    assert_int_equal(content_read(s, &now), 0);
+    assert_true(content_equals(&now, then, true));
     content_free(&now);
-    for (unsigned i = 0; rc == 0 && i < 30; i++) {
-        rc = content_change(s, &f->random);
-        if (i % 10 == 9 && rc == 0) rc = s->ops->sync(s);
+    forgotten = drop_forgotten(s);
+    for (unsigned i = 0; i < 30; i++) {
+        assert_int_equal(content_change(s, &f->random), 0);
+        if (i % 10 == 9) assert_int_equal(s->ops->sync(s), 0);
     }
-    assert_true(rc == 0 || rc == -EUCLEAN);
+    return forgotten;
 }
 
-/* Opens what was made of the file. 1: it was refused; 0: all that it gives is right. */
-static int is_refused(struct lmdb_fixture *f, const void *data, size_t size,
-                      const struct content *then)
+/* Opens what was made of the file. ALL: nothing of it could be saved; else how many partitions it
+ * has forgotten, and all that it gives is right. */
+static unsigned lost_of(struct lmdb_fixture *f, const void *data, size_t size,
+                        const struct content *then)
 {
     int rc;
 
@@ -86,11 +105,20 @@ static int is_refused(struct lmdb_fixture *f, const void *data, size_t size,
     if (rc < 0) {
         assert_int_equal(rc, -EUCLEAN);
         assert_null(f->store);
-        return 1;
+        return ALL;
     }
-    go_on(f, then);
+    unsigned forgotten = go_on(f, then);
     lmdb_close(f);
-    return 0;
+    lmdb_open(f, 0); /* what was dropped is not missed any more */
+    assert_int_equal(drop_forgotten(f->store), 0);
+    lmdb_close(f);
+    return forgotten;
+}
+
+static int is_refused(struct lmdb_fixture *f, const void *data, size_t size,
+                      const struct content *then)
+{
+    return lost_of(f, data, size, then) != 0;
 }
 
 static void cut_file_is_refused(void **state)
@@ -123,16 +151,21 @@ static void flipped_bits_are_noticed(void **state)
     struct lmdb_fixture *f = *state;
     struct whole w = make_whole(f);
     uint64_t random = 99;
-    int refused = 0;
+    unsigned noticed = 0, all = 0, forgotten = 0;
 
     for (unsigned i = 0; i < FLIPS; i++) {
         size_t at = some_byte(&random, w.size, i);
         unsigned char bit = (unsigned char)(1u << random_next(&random) % 8);
         w.data[at] ^= bit;
-        refused += is_refused(f, w.data, w.size, &w.content);
+        unsigned lost = lost_of(f, w.data, w.size, &w.content);
         w.data[at] ^= bit;
+        noticed += lost != 0;
+        if (at >= 2 * PAGE) all += lost == ALL; /* without the metas there is nothing */
+        if (lost != ALL) forgotten += lost;
     }
-    assert_true(refused > FLIPS / 8);
+    assert_true(noticed > FLIPS / 8);
+    assert_true(forgotten > FLIPS / 20);
+    assert_true(all < FLIPS / 50);
     assert_int_equal(is_refused(f, w.data, w.size, &w.content), 0);
     free_whole(&w);
 }
@@ -235,6 +268,7 @@ static void what_does_not_add_up_is_noticed(void **state)
 {
     struct lmdb_fixture *f = *state;
     static const uint8_t shard[3000];
+    struct sherd_record record;
 
     for (int how = 0; how < MEDDLINGS; how++) {
         /* Of what OLD_RECORD brings back, all is right but that it is old. */
@@ -256,7 +290,15 @@ static void what_does_not_add_up_is_noticed(void **state)
         lmdb_open(f, 0);
         meddle((struct sherd_lmdb *)f->store, (enum meddling)how, old);
         lmdb_close(f);
-        assert_int_equal(lmdb_try_open(f, 0), -EUCLEAN);
+        lmdb_open(f, 0);
+        bool is_whole =
+            how == LATER_SHARD; /* what is of no generation there ever was is left out */
+        assert_int_equal(f->store->ops->load(f->store, &some_key, false, &record),
+                         is_whole ? 0 : -EUCLEAN);
+        assert_int_equal(drop_forgotten(f->store), !is_whole);
+        assert_int_equal(f->store->ops->load(f->store, &some_key, false, &record), 0);
+        assert_int_equal(record.count, is_whole);
+        lmdb_close(f);
         assert_int_equal(sherd_store_lmdb_remove(f->directory), 0);
     }
 }
@@ -319,8 +361,8 @@ static void damaged_shard_is_not_shown(void **state)
     free(shard);
 }
 
-/* A record that goes bad under an open store ends it, and whoever opens it next is told. */
-static void damage_while_open_is_told_later(void **state)
+/* A record that goes bad under an open store: its partition is damaged, until it is dropped. */
+static void damage_while_open_costs_the_partition(void **state)
 {
     struct lmdb_fixture *f = *state;
     struct sherd_store_key key, cursor = {.partition = 3};
@@ -337,15 +379,15 @@ static void damage_while_open_is_told_later(void **state)
                              -EUCLEAN);
         else
             assert_int_equal(f->store->ops->load(f->store, &some_key, false, &record), -EUCLEAN);
-        assert_int_equal(f->store->ops->fault(f->store), -EUCLEAN);
-        assert_int_equal(f->store->ops->sync(f->store), -EUCLEAN);
-        assert_int_equal(f->store->ops->load(f->store, &some_key, false, &record), -EUCLEAN);
+        assert_int_equal(f->store->ops->fault(f->store), 0);
+        f->store->ops->drop_partition(f->store, 3);
+        assert_int_equal(f->store->ops->sync(f->store), 0);
+        assert_int_equal(f->store->ops->load(f->store, &some_key, false, &record), 0);
+        assert_int_equal(record.count, 0);
         lmdb_close(f);
-        assert_int_equal(lmdb_try_open(f, 0), -EUCLEAN);
-        shard[0] ^= 1;
-        flip_in_file(f, shard, sizeof(shard)); /* as it was: the mark is what tells */
-        shard[0] ^= 1;
-        assert_int_equal(lmdb_try_open(f, 0), -EUCLEAN);
+        lmdb_open(f, 0);
+        assert_int_equal(drop_forgotten(f->store), 0);
+        lmdb_close(f);
         assert_int_equal(sherd_store_lmdb_remove(f->directory), 0);
     }
 }
@@ -357,7 +399,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(cut_file_is_refused),        TEST(flipped_bits_are_noticed),
         TEST(lost_writes_are_noticed),    TEST(what_does_not_add_up_is_noticed),
-        TEST(damaged_shard_is_not_shown), TEST(damage_while_open_is_told_later),
+        TEST(damaged_shard_is_not_shown), TEST(damage_while_open_costs_the_partition),
     };
 
     return cmocka_run_group_tests_name("store_lmdb_damage", tests, NULL, NULL);
