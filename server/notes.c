@@ -39,23 +39,36 @@ static int set_aside(const char *directory)
     return rc;
 }
 
-static int open_lmdb(const struct sherd_conf *conf, struct sherd_store **out)
+/* Opens the store on disk and takes back what it knows. -EUCLEAN: that is damaged. */
+static int open_and_restore(struct sherd_service *s, const char *directory)
+{
+    struct sherd_store_lmdb_config config = {.directory = directory, .sync_ms = s->conf->sync_ms};
+    int rc = sherd_store_lmdb_open(&config, &s->store);
+
+    if (rc == 0) rc = sherd_service_restore(s);
+    if (rc != -EBADMSG) return rc;
+    s->store->ops->close(s->store);
+    s->store = NULL;
+    return -EUCLEAN;
+}
+
+/* 0, or -ENOENT: the store is a new one. */
+static int open_lmdb(struct sherd_service *s)
 {
     char directory[PATH_BYTES_MAX];
-    struct sherd_store_lmdb_config config = {.directory = directory, .sync_ms = conf->sync_ms};
     int rc;
 
-    snprintf(directory, sizeof(directory), "%s/store-%d", conf->state_dir, conf->self);
-    rc = sherd_store_lmdb_open(&config, out);
+    snprintf(directory, sizeof(directory), "%s/store-%d", s->conf->state_dir, s->conf->self);
+    rc = open_and_restore(s, directory);
     if (rc == -EUCLEAN) {
         rc = set_aside(directory);
-        if (rc == 0) rc = sherd_store_lmdb_open(&config, out);
+        if (rc == 0) rc = open_and_restore(s, directory);
     }
     if (rc == -EBUSY)
         log_warn("%s: another process has it open", directory);
     else if (rc == -EPROTONOSUPPORT)
         log_warn("%s: written by another version of sherd-server", directory);
-    else if (rc < 0)
+    else if (rc < 0 && rc != -ENOENT)
         log_warn("%s: %s", directory, strerror(-rc));
     return rc;
 }
@@ -68,8 +81,7 @@ int sherd_service_open_store(struct sherd_service *s)
     if (strcmp(conf->store, "lmdb") != 0)
         return sherd_store_memory_open(
             conf->max_memory_bytes ? conf->max_memory_bytes : default_memory(), &s->store);
-    rc = open_lmdb(conf, &s->store);
-    if (rc == 0) rc = sherd_service_restore(s);
+    rc = open_lmdb(s);
     if (rc != -ENOENT && rc < 0) return rc;
     if (rc == -ENOENT) s->unsaved = true; /* a memory that begins now */
     for (uint16_t i = 0; i < s->partitions.count; i++)

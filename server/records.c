@@ -47,14 +47,31 @@ static int fail(struct sherd_service *s, uint16_t partition, int rc)
     return rc;
 }
 
+/* Takes the shards away that do not fit their CRC, so that this node says that it lacks them also
+ * when it is not asked for them; the record is loaded again. While the store takes no changes they
+ * are absent in this record alone. */
+static int strip_damaged(struct sherd_service *s, const struct sherd_store_key *key,
+                         struct sherd_record *record)
+{
+    const struct sherd_store_ops *ops = s->store->ops;
+    int rc = 0;
+
+    while (rc == 0 && s->store->damaged != 0) {
+        unsigned at = (unsigned)__builtin_ctz(s->store->damaged);
+        sherd_service_damaged(s, key);
+        if (ops->strip(s->store, key, record->entries[at].handle) < 0) return 0;
+        rc = ops->load(s->store, key, true, record);
+    }
+    return rc;
+}
+
 int sherd_service_load(struct sherd_service *s, const struct sherd_store_key *key, bool with_shards,
                        struct sherd_record *record)
 {
     int rc = s->store->ops->load(s->store, key, with_shards, record);
 
-    if (rc < 0) return fail(s, key->partition, rc);
-    if (with_shards && s->store->damaged) sherd_service_damaged(s, key);
-    return 0;
+    if (rc == 0 && with_shards) rc = strip_damaged(s, key, record);
+    return rc < 0 ? fail(s, key->partition, rc) : 0;
 }
 
 int sherd_service_next(struct sherd_service *s, const struct sherd_store_key *cursor,
@@ -62,7 +79,11 @@ int sherd_service_next(struct sherd_service *s, const struct sherd_store_key *cu
 {
     int rc = s->store->ops->next(s->store, cursor->partition, cursor, with_shards, key, record);
 
-    if (rc < 0) return fail(s, cursor->partition, rc);
-    if (rc == 1 && with_shards && s->store->damaged) sherd_service_damaged(s, key);
-    return rc;
+    if (rc == 1 && with_shards && s->store->damaged) {
+        memcpy(s->damage.key_now, key->key.data, key->key.size); /* the view will be gone */
+        key->key.data = s->damage.key_now;
+        rc = strip_damaged(s, key, record);
+        if (rc == 0) rc = 1;
+    }
+    return rc < 0 ? fail(s, cursor->partition, rc) : rc;
 }

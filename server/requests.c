@@ -108,6 +108,12 @@ static bool has_room(struct sherd_service *s, const struct sherd_request *r)
                                    (r->flags & SHERD_FROM_RESERVE) != 0);
 }
 
+/* An INSERT takes the place of a shard that does not fit its CRC: it must be looked at. */
+static bool needs_shards(const struct sherd_request *r)
+{
+    return (r->flags & SHERD_WITH_SHARD) != 0 || r->kind == SHERD_INSERT;
+}
+
 static void on_key(struct sherd_service *s, struct sherd_request *r, zmq_msg_t *frame,
                    struct sherd_router_reply *reply)
 {
@@ -128,7 +134,7 @@ static void on_key(struct sherd_service *s, struct sherd_request *r, zmq_msg_t *
     zmq_msg_t *framed[SHERD_ENTRIES_MAX];
     int rc;
 
-    if (sherd_service_load(s, &key, (r->flags & SHERD_WITH_SHARD) != 0, &record) < 0) return;
+    if (sherd_service_load(s, &key, needs_shards(r), &record) < 0) return;
     sherd_participant_step(&env, r, &record, &change, &answer);
     if (sherd_change_is_any(&change) &&
         (rc = s->store->ops->apply(s->store, &key, &record, &change, frame)) < 0) {

@@ -61,6 +61,7 @@ struct sherd_damage {
     unsigned next; /* place of the next name */
     uint16_t size[SHERD_DAMAGED_KEYS];
     uint8_t key[SHERD_DAMAGED_KEYS][SHERD_KEY_BYTES_MAX];
+    uint8_t key_now[SHERD_KEY_BYTES_MAX]; /* being looked at */
 };
 
 /* Where scrub stands. */

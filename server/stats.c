@@ -147,7 +147,9 @@ char *sherd_service_stats(struct sherd_service *s)
     json_object_set_new(out, "partitions", partitions_json(s));
     json_object_set_new(out, "store", store_json(s));
     json_object_set_new(out, "undecided_queue", number(s->undecided.count));
-    json_object_set_new(out, "repair_list", number(s->repair.count));
+    /* What is on its way to the background is still to be repaired. */
+    json_object_set_new(out, "repair_list",
+                        number(s->repair.count + (s->repair_page.size != 0 ? 1 : 0)));
     json_object_set_new(out, "rescan_partitions", number(rescans(s)));
     json_object_set_new(out, "counters", counters_json(s));
     json_object_set_new(out, "recovery", recovery_json(s));

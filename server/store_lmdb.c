@@ -456,18 +456,20 @@ static int lmdb_save(struct sherd_store *s, enum sherd_store_note note, struct s
 {
     struct sherd_lmdb *m = lmdb_of(s);
     struct sherd_lmdb_note *now = &m->note_now[note];
-    const uint8_t name[] = {'n', (uint8_t)note};
     uint8_t *copy = NULL;
     int rc = m->fault;
 
     if (rc == 0) rc = sherd_lmdb_begin(m);
-    if (rc == 0) rc = sherd_lmdb_reserve(m, bytes.size + SHERD_STORED_CRC_BYTES);
+    if (rc == 0)
+        rc = sherd_lmdb_reserve(m,
+                                sizeof(uint32_t) + SHERD_LMDB_PIECE_BYTES + SHERD_STORED_CRC_BYTES);
     if (rc < 0) return rc;
+    if (bytes.size > (size_t)SHERD_LMDB_PIECES_MAX * SHERD_LMDB_PIECE_BYTES) return -E2BIG;
     copy = malloc(bytes.size + 1);
     if (!copy) return -ENOMEM;
     sherd_bytes_put(copy, bytes);
     m->changed = true;
-    rc = sherd_lmdb_put_note(m, (struct sherd_bytes){name, sizeof(name)}, bytes);
+    rc = sherd_lmdb_put_saved(m, (uint8_t)note, bytes);
     if (rc != 0) {
         free(copy);
         return sherd_lmdb_fail(m, rc);

@@ -31,7 +31,12 @@ struct check {
     struct sherd_lmdb_tree trees[TREES];
     unsigned trees_seen; /* a bit each */
     bool is_older;       /* of the older commit only its number is looked at */
-    bool has_note[SHERD_NOTES], has_part[SHERD_PARTITIONS];
+    bool has_part[SHERD_PARTITIONS];
+    struct {
+        uint32_t size; /* of the whole */
+        uint32_t found;
+        uint8_t pieces[SHERD_LMDB_PIECES_MAX / 8];
+    } saved[SHERD_NOTES];
     uint64_t transaction;
     uint32_t format;
     struct sherd_lmdb_part noted[SHERD_PARTITIONS];
@@ -106,7 +111,7 @@ static int take_part(struct check *c, struct sherd_bytes key, struct sherd_bytes
     const uint8_t *name = key.data;
     uint16_t number = 0;
 
-    if (key.size != SHERD_LMDB_NOTE_KEY_BYTES_MAX) return -EUCLEAN;
+    if (key.size != SHERD_LMDB_PART_KEY_BYTES) return -EUCLEAN;
     memcpy(&number, name + 1, sizeof(number));
     number = be16toh(number);
     if (number >= SHERD_PARTITIONS) return -EUCLEAN;
@@ -118,13 +123,28 @@ static int take_part(struct check *c, struct sherd_bytes key, struct sherd_bytes
     return 0;
 }
 
-static int take_note(struct check *c, struct sherd_bytes key)
+/* A piece of what was saved, or of its copy: either will do. */
+static int take_piece(struct check *c, struct sherd_bytes key, struct sherd_bytes_reader *in)
 {
     const uint8_t *name = key.data;
+    uint32_t size = sherd_bytes_take_u32(in), piece;
 
-    if (key.size != 2 || name[1] >= SHERD_NOTES) return -EUCLEAN;
-    c->has_note[name[1]] = true;
+    if (key.size != SHERD_LMDB_NOTE_KEY_BYTES_MAX || name[1] >= SHERD_NOTES) return -EUCLEAN;
+    piece = (uint32_t)name[2] << 8 | name[3];
+    if (piece >= SHERD_LMDB_PIECES_MAX || piece >= sherd_lmdb_pieces(size) ||
+        sherd_bytes_left(in) != sherd_lmdb_piece_bytes(size, piece))
+        return -EUCLEAN;
+    if (c->saved[name[1]].found != 0 && c->saved[name[1]].size != size) return -EUCLEAN;
+    c->saved[name[1]].size = size;
+    if (c->saved[name[1]].pieces[piece / 8] >> piece % 8 & 1) return 0;
+    c->saved[name[1]].pieces[piece / 8] |= (uint8_t)(1u << piece % 8);
+    c->saved[name[1]].found++;
     return 0;
+}
+
+static bool is_saved(const struct check *c, unsigned note)
+{
+    return c->saved[note].found == sherd_lmdb_pieces(c->saved[note].size);
 }
 
 static int visit_note(void *context, const struct sherd_lmdb_node *node)
@@ -145,7 +165,8 @@ static int visit_note(void *context, const struct sherd_lmdb_node *node)
         if (!c->is_older) c->totals->next_id = sherd_bytes_take_u64(&in);
         break;
     case 'p': rc = c->is_older ? 0 : take_part(c, node->key, &in); break;
-    case 'n': rc = take_note(c, node->key); break;
+    case 'n':
+    case 'c': rc = c->is_older ? 0 : take_piece(c, node->key, &in); break;
     default: return -EUCLEAN;
     }
     return in.broken ? -EUCLEAN : rc;
@@ -255,6 +276,8 @@ static int check_all(struct check *c, struct sherd_lmdb_pages *p)
 
     if (rc < 0) return rc;
     if (c->format != SHERD_LMDB_FORMAT) return c->format != 0 ? -EPROTONOSUPPORT : -EUCLEAN;
+    for (unsigned i = 0; i < SHERD_NOTES; i++)
+        if (c->saved[i].found != 0 && !is_saved(c, i)) return -EUCLEAN;
     take_noted(c);
     rc = sherd_lmdb_pages_walk(p, &c->trees[RECORDS], all, visit_record, c);
     if (rc == 0) rc = sherd_lmdb_pages_walk(p, &c->trees[SHARDS], SHERD_LMDB_USE, visit_shard, c);
@@ -306,7 +329,7 @@ static int find_notes(struct sherd_lmdb_rest *r)
     if (rc < 0) return rc;
     if (c->format != SHERD_LMDB_FORMAT || c->totals->next_id == 0) return -EUCLEAN;
     for (unsigned i = 0; i < SHERD_NOTES; i++)
-        if (!is_whole && !c->has_note[i]) return -EUCLEAN;
+        if (!is_whole && !is_saved(c, i)) return -EUCLEAN;
     take_noted(c);
     for (unsigned i = 0; i < SHERD_PARTITIONS; i++)
         if (!is_whole && !c->has_part[i]) c->totals->parts[i].damaged = true;
@@ -370,7 +393,7 @@ static int visit_rest(void *context, const struct sherd_lmdb_node *node)
 
     if (node->is_tree || !node->value.data) return -EUCLEAN;
     if (r->database == SHERD_LMDB_NOTES) {
-        if (*(const char *)node->key.data != 'n') return 0;
+        if (!strchr("nc", *(const char *)node->key.data)) return 0;
         if (sherd_stored_check(node->key, node->value, &bytes) < 0) return -EUCLEAN;
     } else if (!is_whole(r, node->key)) {
         return 0;

@@ -287,6 +287,52 @@ int sherd_lmdb_put_note(struct sherd_lmdb *m, struct sherd_bytes key, struct she
     return mdb_put(m->txn, m->notes, &name, &value, 0);
 }
 
+int sherd_lmdb_put_piece(struct sherd_lmdb *m, uint8_t note, uint32_t piece,
+                         struct sherd_bytes bytes)
+{
+    uint8_t name[SHERD_LMDB_NOTE_KEY_BYTES_MAX] = {0};
+    int rc = 0;
+
+    for (const char *kind = "nc"; rc == 0 && *kind != '\0'; kind++) {
+        sherd_lmdb_piece_key(*kind, note, piece, name);
+        rc = sherd_lmdb_put_note(m, (struct sherd_bytes){name, sizeof(name)}, bytes);
+    }
+    return rc;
+}
+
+/* Of a longer note that was there before. */
+static int drop_pieces(struct sherd_lmdb *m, uint8_t note, uint32_t from)
+{
+    uint8_t name[SHERD_LMDB_NOTE_KEY_BYTES_MAX] = {0};
+    int rc = 0;
+
+    for (const char *kind = "nc"; *kind != '\0'; kind++) {
+        for (uint32_t piece = from; rc == 0; piece++) {
+            MDB_val key = sherd_lmdb_val(name, sizeof(name));
+            sherd_lmdb_piece_key(*kind, note, piece, name);
+            rc = mdb_del(m->txn, m->notes, &key, NULL);
+        }
+        if (rc != MDB_NOTFOUND) return rc;
+        rc = 0;
+    }
+    return 0;
+}
+
+int sherd_lmdb_put_saved(struct sherd_lmdb *m, uint8_t note, struct sherd_bytes bytes)
+{
+    uint8_t value[sizeof(uint32_t) + SHERD_LMDB_PIECE_BYTES];
+    uint32_t size = (uint32_t)bytes.size, count = sherd_lmdb_pieces(size);
+    int rc = drop_pieces(m, note, count);
+
+    for (uint32_t i = 0; rc == 0 && i < count; i++) {
+        const uint8_t *from = (const uint8_t *)bytes.data + (size_t)i * SHERD_LMDB_PIECE_BYTES;
+        uint8_t *at = sherd_bytes_put_u32(value, size);
+        at = sherd_bytes_put(at, (struct sherd_bytes){from, sherd_lmdb_piece_bytes(size, i)});
+        rc = sherd_lmdb_put_piece(m, note, i, (struct sherd_bytes){value, (size_t)(at - value)});
+    }
+    return rc;
+}
+
 static int put_part(struct sherd_lmdb *m, unsigned partition)
 {
     const struct sherd_lmdb_part *part = &m->now.parts[partition];

@@ -32,20 +32,31 @@ static int put(void *context, struct sherd_bytes key, struct sherd_bytes value)
     return c->bytes < BATCH_BYTES ? 0 : commit(c);
 }
 
+static int put_piece(void *context, struct sherd_bytes key, struct sherd_bytes value)
+{
+    struct copy *c = context;
+    struct sherd_bytes bytes;
+    int rc = sherd_lmdb_begin(c->to);
+
+    if (rc == 0) rc = sherd_stored_check(key, value, &bytes) < 0 ? -EUCLEAN : 0;
+    if (rc < 0) return rc;
+    const uint8_t *name = key.data;
+    return sherd_lmdb_errno(
+        sherd_lmdb_put_piece(c->to, name[1], (uint32_t)name[2] << 8 | name[3], bytes));
+}
+
 /* In the end all counts, and twice, so that each of LMDB's two metas is of a commit. */
 static int copy_rest(struct sherd_lmdb *m, void *context)
 {
     struct sherd_lmdb_rest *rest = context;
     struct copy c = {.to = m};
-    MDB_dbi databases[] = {[SHERD_LMDB_RECORDS] = m->records,
-                           [SHERD_LMDB_SHARDS] = m->shards,
-                           [SHERD_LMDB_NOTES] = m->notes};
-    int rc = 0;
+    int rc;
 
-    for (unsigned i = 0; rc == 0 && i < sizeof(databases) / sizeof(databases[0]); i++) {
-        c.database = databases[i];
-        rc = sherd_lmdb_rest_each(rest, (enum sherd_lmdb_database)i, put, &c);
-    }
+    c.database = m->records;
+    rc = sherd_lmdb_rest_each(rest, SHERD_LMDB_RECORDS, put, &c);
+    c.database = m->shards;
+    if (rc == 0) rc = sherd_lmdb_rest_each(rest, SHERD_LMDB_SHARDS, put, &c);
+    if (rc == 0) rc = sherd_lmdb_rest_each(rest, SHERD_LMDB_NOTES, put_piece, &c);
     for (int i = 0; rc == 0 && i < 2; i++) {
         memset(m->touched, true, sizeof(m->touched));
         rc = sherd_lmdb_put_format(m);

@@ -158,24 +158,46 @@ static void list_damaged(struct sherd_lmdb *m)
         if (m->now.parts[i].damaged) m->store.forgotten[i / 8] |= (uint8_t)(1u << i % 8);
 }
 
-static int load_note(struct sherd_lmdb *m, unsigned number)
+/* One piece of a note. *size: of the whole. 1; 0: it is not there; or negative errno. */
+static int load_piece(struct sherd_lmdb *m, uint8_t note, uint32_t piece, uint32_t *size,
+                      struct sherd_bytes *out)
 {
-    const uint8_t name[] = {'n', (uint8_t)number};
-    struct sherd_lmdb_note *note = &m->note_now[number];
+    uint8_t name[SHERD_LMDB_NOTE_KEY_BYTES_MAX] = {0};
     struct sherd_bytes bytes;
+    struct sherd_bytes_reader in;
     MDB_val key = sherd_lmdb_val(name, sizeof(name)), value;
-    int rc = mdb_get(m->txn, m->notes, &key, &value);
+    int rc;
 
+    sherd_lmdb_piece_key('n', note, piece, name);
+    rc = mdb_get(m->txn, m->notes, &key, &value);
     if (rc == MDB_NOTFOUND) return 0;
     if (rc != 0) return sherd_lmdb_errno(rc);
     if (sherd_stored_check(sherd_lmdb_bytes(key), sherd_lmdb_bytes(value), &bytes) < 0)
         return -EUCLEAN;
-    note->data = malloc(bytes.size + 1);
+    in = sherd_bytes_read(bytes);
+    *size = sherd_bytes_take_u32(&in);
+    *out = sherd_bytes_take(&in, sherd_bytes_left(&in));
+    return in.broken ? -EUCLEAN : 1;
+}
+
+/* The look at the whole has found all of its pieces. */
+static int load_note(struct sherd_lmdb *m, uint8_t number)
+{
+    struct sherd_lmdb_note *note = &m->note_now[number];
+    struct sherd_bytes bytes;
+    uint32_t size = 0;
+    int rc = load_piece(m, number, 0, &size, &bytes);
+
+    if (rc <= 0) return rc;
+    note->data = malloc((size_t)size + 1);
     if (!note->data) return -ENOMEM;
-    note->size = bytes.size;
-    sherd_bytes_put(note->data, bytes);
+    for (uint32_t i = 0; rc == 1 && i < sherd_lmdb_pieces(size); i++) {
+        rc = load_piece(m, number, i, &size, &bytes);
+        if (rc == 1) sherd_bytes_put(note->data + note->size, bytes);
+        if (rc == 1) note->size += bytes.size;
+    }
     m->note_synced[number] = *note;
-    return 0;
+    return rc < 0 ? rc : rc == 1 && note->size == size ? 0 : -EUCLEAN;
 }
 
 static int open_store(struct sherd_lmdb *m)
@@ -190,7 +212,7 @@ static int open_store(struct sherd_lmdb *m)
     if (rc == 0) rc = check_or_mend(m);
     if (rc == 0) rc = sherd_lmdb_open_env(m, SHERD_LMDB_DATA, false);
     if (rc == 0) rc = sherd_lmdb_begin(m);
-    for (unsigned i = 0; rc == 0 && i < SHERD_NOTES; i++)
+    for (uint8_t i = 0; rc == 0 && i < SHERD_NOTES; i++)
         rc = load_note(m, i);
     sherd_lmdb_end(m);
     m->synced = m->now;

@@ -7,8 +7,8 @@
  *   store_lmdb_pages.c   ... page by page
  *   store_lmdb_record.c  the bytes of a record
  *
- * The directory has `data` (an LMDB file), `lock`, and a mark, `unclean`, while changes are not made
- * durable at each sync. */
+ * The directory has `data` (an LMDB file), `lock`, and a mark, `unclean`, while changes are not
+ * made durable at each sync. */
 #ifndef SHERD_SERVER_STORE_LMDB_PARTS_H
 #define SHERD_SERVER_STORE_LMDB_PARTS_H
 
@@ -110,6 +110,14 @@ int sherd_lmdb_errno(int rc);
 
 /* Keeps bytes under a key of `notes`, with their CRC. The result is LMDB's. */
 int sherd_lmdb_put_note(struct sherd_lmdb *m, struct sherd_bytes key, struct sherd_bytes bytes);
+
+/* Keeps what was saved as a note, in pieces and twice (store_lmdb_check.h); at most
+ * SHERD_LMDB_PIECES_MAX of them. The result is LMDB's. */
+int sherd_lmdb_put_saved(struct sherd_lmdb *m, uint8_t note, struct sherd_bytes bytes);
+
+/* One piece, as it is. */
+int sherd_lmdb_put_piece(struct sherd_lmdb *m, uint8_t note, uint32_t piece,
+                         struct sherd_bytes bytes);
 
 /* Memory for a value being made. */
 int sherd_lmdb_reserve(struct sherd_lmdb *m, size_t size);

@@ -42,6 +42,7 @@ enum cli_option {
     CLI_ZONES,
     CLI_MAX_MEMORY,
     CLI_RECOVERY_RATE,
+    CLI_SCRUB_RATE,
     CLI_STORE,
     CLI_SYNC,
     CLI_PURGE,
@@ -61,7 +62,7 @@ struct cli_options {
     uint64_t timeout_ms; /* 0: not given */
     uint64_t ttl_s, limit, wait_s;
     uint64_t nodes, base_port, zones;
-    uint64_t max_memory_bytes, recovery_rate_bytes;
+    uint64_t max_memory_bytes, recovery_rate_bytes, scrub_rate_bytes;
 };
 
 /* ---- Commands ---- */

@@ -124,9 +124,10 @@ static int wait_ready(struct cli *cli, const struct cli_place *place, unsigned f
 /* ---- up ---- */
 
 /* Options of `up` that say what a new cluster is to be like. */
-#define SHAPE                                                                       \
-    (CLI_TAKES(NODES) | CLI_TAKES(CODE) | CLI_TAKES(BASE_PORT) | CLI_TAKES(ZONES) | \
-     CLI_TAKES(MAX_MEMORY) | CLI_TAKES(RECOVERY_RATE) | CLI_TAKES(STORE) | CLI_TAKES(SYNC))
+#define SHAPE                                                                                      \
+    (CLI_TAKES(NODES) | CLI_TAKES(CODE) | CLI_TAKES(BASE_PORT) | CLI_TAKES(ZONES) |                \
+     CLI_TAKES(MAX_MEMORY) | CLI_TAKES(RECOVERY_RATE) | CLI_TAKES(SCRUB_RATE) | CLI_TAKES(STORE) | \
+     CLI_TAKES(SYNC))
 
 static bool is_kept(const struct sherd_conf *conf) { return strcmp(conf->store, "lmdb") == 0; }
 

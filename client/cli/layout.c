@@ -132,6 +132,7 @@ static int write_node(const struct cli_options *o, const char *dir, unsigned nod
     if (node == 0) fprintf(file, "keeper_dir = \"%s/keeper\"\n", dir);
     fprintf(file, "max_memory = \"%llu\"\n", (unsigned long long)o->max_memory_bytes);
     fprintf(file, "recovery_rate = \"%llu\"\n", (unsigned long long)o->recovery_rate_bytes);
+    fprintf(file, "scrub_rate = \"%llu\"\n", (unsigned long long)o->scrub_rate_bytes);
     return finish(file);
 }
 

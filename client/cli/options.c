@@ -55,6 +55,8 @@ static const struct row {
                         "for shards, of each server (default: 1GiB)"},
     [CLI_RECOVERY_RATE] = {"recovery-rate", SIZE, FIELD(recovery_rate_bytes), 0, INT64_MAX, "SIZE",
                            "bytes a second for rebuilding; 0: unlimited (default)"},
+    [CLI_SCRUB_RATE] = {"scrub-rate", SIZE, FIELD(scrub_rate_bytes), 0, INT64_MAX, "SIZE",
+                        "bytes a second for reading all shards again; 0: not (default: 8MiB)"},
     [CLI_STORE] = {"store", TEXT, FIELD(store), 0, 0, "KIND",
                    "memory, or lmdb: on disk, for good (default: memory)"},
     [CLI_SYNC] = {"sync", TEXT, FIELD(sync), 0, 0, "WHEN",
@@ -184,6 +186,7 @@ int cli_options_parse(struct cli *cli, int argc, char **argv)
         .sync = "always",
         .base_port = 7400,
         .max_memory_bytes = UINT64_C(1) << 30,
+        .scrub_rate_bytes = UINT64_C(8) << 20,
     };
     cli->word_memory = reallocarray(NULL, (size_t)argc + 1, sizeof(*cli->word_memory));
     cli->words = cli->word_memory;

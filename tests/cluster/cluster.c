@@ -316,20 +316,19 @@ static json_t *ask(struct cluster *c, unsigned node)
     return object;
 }
 
-/* object[path], where `path` is "name" or "group.name"; its absence fails the test. */
+/* object[path], where `path` is "name", "group.name", ...; its absence fails the test. */
 static uint64_t number_at(const json_t *object, const char *path)
 {
-    const char *dot = strchr(path, '.');
-    char group[32] = "";
+    const char *name = path, *dot;
     const json_t *value;
+    char group[32];
 
-    if (dot != NULL) {
-        snprintf(group, sizeof(group), "%.*s", (int)(dot - path), path);
+    for (; (dot = strchr(name, '.')) != NULL; name = dot + 1) {
+        snprintf(group, sizeof(group), "%.*s", (int)(dot - name), name);
         object = json_object_get(object, group);
-        path = dot + 1;
     }
-    value = json_object_get(object, path);
-    if (!json_is_integer(value)) test_fail("STATS have no number %s.%s", group, path);
+    value = json_object_get(object, name);
+    if (!json_is_integer(value)) test_fail("STATS have no number %s", path);
     return (uint64_t)json_integer_value(value);
 }
 
@@ -358,21 +357,18 @@ bool cluster_node_stats(struct cluster *c, unsigned node, struct cluster_node_st
     return true;
 }
 
-uint64_t cluster_refused(struct cluster *c, unsigned node, const char *name)
+uint64_t cluster_number(struct cluster *c, unsigned node, const char *path)
 {
     json_t *object = NULL;
-    const json_t *counters, *refused;
-    uint64_t count;
+    uint64_t number;
 
     /* Once more: a node that many strangers talked to has forgotten our session. */
     for (unsigned i = 0; i < 3 && object == NULL; i++)
         object = ask(c, node);
     if (object == NULL) test_fail("node %u does not answer", node);
-    counters = json_object_get(object, "counters");
-    refused = json_object_get(counters, "refused");
-    count = number_at(refused, name);
+    number = number_at(object, path);
     json_decref(object);
-    return count;
+    return number;
 }
 
 /* Why the cluster is not healthy; for the report of a failure. */

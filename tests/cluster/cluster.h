@@ -74,8 +74,8 @@ struct cluster_node_stats {
 /* False: no answer. */
 bool cluster_node_stats(struct cluster *c, unsigned node, struct cluster_node_stats *out);
 
-/* One of the counters of refused input, by its name in STATS. */
-uint64_t cluster_refused(struct cluster *c, unsigned node, const char *name);
+/* One number of a node's STATS, such as "store.damaged.shards". */
+uint64_t cluster_number(struct cluster *c, unsigned node, const char *path);
 
 /* Waits until all nodes hold one live map in which all of them vote, and nothing is left to be
  * rebuilt or repaired. Returns how long it took, in ms. */

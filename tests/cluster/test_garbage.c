@@ -134,6 +134,14 @@ static void expect_serving(struct keys *keys, struct sherd_client *client)
     if (tally.failed > 0) test_fail("under garbage: %s", tally.first_failure);
 }
 
+static uint64_t refused(struct cluster *c, unsigned node, const char *name)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "counters.refused.%s", name);
+    return cluster_number(c, node, path);
+}
+
 static void show_refused(struct cluster *c, unsigned node)
 {
     static const char *const names[] = {
@@ -148,13 +156,13 @@ static void show_refused(struct cluster *c, unsigned node)
     size_t size = 0;
 
     for (size_t i = 0; i < LEN(names); i++) {
-        unsigned long long count = cluster_refused(c, node, names[i]);
+        unsigned long long count = refused(c, node, names[i]);
         if (count > 0)
             size += (size_t)snprintf(line + size, sizeof(line) - size, " %s %llu", names[i], count);
     }
     test_say("node %u refused:%s", node, line);
     for (size_t i = 0; i < LEN(must); i++)
-        if (cluster_refused(c, node, must[i]) == 0) test_fail("no %s was counted", must[i]);
+        if (refused(c, node, must[i]) == 0) test_fail("no %s was counted", must[i]);
 }
 
 static void attack_servers(struct cluster *c, void *zmq_context, const struct sherd_map *map,
