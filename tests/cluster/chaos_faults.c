@@ -334,8 +334,10 @@ static void end(struct faults *f, struct fault *x)
     }
     /* On a busy machine it ends late: the keeper may have given away slots by now. */
     if (x->silences && !x->loses && f->episode_us != 0 &&
-        f->episode_us + c->vacate_after_ms * 750ull < test_now_us())
+        f->episode_us + c->vacate_after_ms * 750ull < test_now_us()) {
+        chaos_say(c, "this took too long: the keeper may have given away slots");
         lose(f, x);
+    }
     if (x->silences && f->silent_us < test_now_us()) f->silent_us = test_now_us();
     if (x->loses) f->back_us = test_now_us();
 }

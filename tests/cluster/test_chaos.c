@@ -2,8 +2,7 @@
  * happen to them, and a history that must be linearizable (tests/chaos).
  *
  *   --minutes N   how long faults go on (0.2)     --code K+M, --nodes N   4+2, 6
- *   --seed N      everything that is drawn (1)    --store memory|lmdb     what servers have
- * (memory)
+ *   --seed N      everything that is drawn (1)    --store memory|lmdb     memory
  *
  * Then everything is mended, and within a minute the cluster must be healthy, every key readable,
  * nothing undecided, and on each node one shard of each value and no other. Exit code 0; 1, and a
