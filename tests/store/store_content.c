@@ -11,7 +11,7 @@
 
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 
-enum { KEYS = 240, SHARD_MAX = 70000, NOTE_MAX = 6000 };
+enum { KEYS = 240, SHARD_MAX = 30000, NOTE_MAX = 6000 };
 
 static const uint16_t partitions[] = {0, 1, 7, 255};
 static const size_t shard_sizes[] = {0, 10, 200, 1024, 1025, 1500, 3000, 17000, SHARD_MAX};

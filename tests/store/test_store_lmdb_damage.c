@@ -24,7 +24,7 @@
 #define LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 enum {
-    CHANGES = 1500,
+    CHANGES = 400,
     FLIPS = 1000,
     OLD_FILES = 12,
     PAGE = 4096,
