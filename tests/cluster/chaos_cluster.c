@@ -293,9 +293,9 @@ static void look(struct chaos *c, struct cluster *cluster)
         heard = heard && s->map_version > 0 && has_heard_keeper(cluster, i);
         bool votes = s->voting == c->partitions && s->live == version && version > 0;
         weak += !votes;
-        clean = clean && votes && s->learning + s->sealing + s->unclean + s->lost == 0;
-        whole = whole && s->rescan + s->backlog + s->repair_list == 0 &&
-                s->undecided + s->undecided_queue == 0;
+        clean = clean && votes && s->learning + s->sealing + s->unclean + s->lost == 0 &&
+                s->rescan + s->backlog == 0;
+        whole = whole && s->repair_list + s->undecided + s->undecided_queue == 0;
     }
     c->weak = weak;
     c->looked_us = began_us;
