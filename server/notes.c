@@ -166,6 +166,7 @@ static int restore_map(struct sherd_service *s, const struct sherd_node_state *s
 int sherd_service_restore(struct sherd_service *s)
 {
     struct sherd_bytes note = s->store->ops->fetch(s->store, SHERD_NOTE_NODE);
+    uint64_t live = s->partitions.live; /* what is live stays so, whatever is undone */
     struct sherd_node_state state;
     int rc;
 
@@ -189,6 +190,7 @@ int sherd_service_restore(struct sherd_service *s)
     s->undecided_lost = true; /* the walk finds what was to be swept */
     note = s->store->ops->fetch(s->store, SHERD_NOTE_MAP);
     if (note.size != 0) rc = restore_map(s, &state, note);
+    sherd_partitions_live(&s->partitions, live);
     for (uint16_t i = 0; i < state.count; i++)
         s->states[i].floor = sherd_ballot_max(s->states[i].floor, state.floors[i]);
     atomic_store(&s->progress->seen, state.seen);

@@ -198,6 +198,15 @@ static void on_seal(struct sherd_service *s, const struct sherd_request *r,
     answer_seal(s, r, rc, reply);
 }
 
+/* Kept for a restart, if anything can be kept now; it would be told again. */
+static void on_live(struct sherd_service *s, uint64_t version)
+{
+    uint64_t before = s->partitions.live;
+
+    sherd_partitions_live(&s->partitions, version);
+    if (s->partitions.live != before && s->store->ops->fault(s->store) == 0) s->unsaved = true;
+}
+
 static void on_get_map(struct sherd_service *s, const struct sherd_request *r,
                        struct sherd_router_reply *reply)
 {
@@ -262,7 +271,7 @@ static void on_node_request(struct sherd_service *s, const struct sherd_request 
         return;
     case SHERD_LIVE:
         if (!is_local) break;
-        sherd_partitions_live(&s->partitions, r->since);
+        on_live(s, r->since);
         answer_small(s, r, SHERD_SEALED, SHERD_REASON_NONE, reply);
         return;
     default: break;

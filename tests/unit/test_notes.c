@@ -208,6 +208,23 @@ static void what_was_undone_is_forgotten_in_memory_too(void **state)
     assert_false(s->unsaved || s->map_unsaved);
 }
 
+static void what_is_live_stays_live(void **state)
+{
+    (void)state;
+    map->live = 0;
+    seal();
+    assert_int_equal(sync_all(), 0);
+    serve((struct sherd_request){.kind = SHERD_LIVE, .since = map->version}, true);
+    assert_int_equal(s->partitions.live, map->version);
+    assert_int_equal(sherd_service_restore(s), 0); /* as after a sync that failed */
+    assert_int_equal(s->partitions.live, map->version);
+    serve((struct sherd_request){.kind = SHERD_LIVE, .since = map->version}, true);
+    s->unsaved = true;
+    assert_int_equal(sync_all(), 0);
+    again(LIFE + 1);
+    assert_int_equal(s->partitions.live, map->version);
+}
+
 static uint64_t seen_after_restart(void)
 {
     s->unsaved = true;
@@ -293,6 +310,7 @@ int main(void)
         TEST(a_floor_never_sinks),
         TEST(what_was_forgotten_stays_forgotten),
         TEST(what_was_undone_is_forgotten_in_memory_too),
+        TEST(what_is_live_stays_live),
         TEST(who_had_repairs_to_do_looks_at_everything),
         TEST(an_idle_node_says_now_and_then_that_it_missed_nothing),
         TEST(another_nodes_store_is_refused),
