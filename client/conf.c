@@ -18,13 +18,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/conf_values.h"
+
 #define LEN(array) (sizeof(array) / sizeof((array)[0]))
 
 enum {
     FILE_BYTES_MAX = 1 << 20,
     INCLUDE_DEPTH_MAX = 8,
     PATH_BYTES_MAX = 4096,
-    SYNC_MS_MAX = 60000,
 };
 
 struct load {
@@ -37,161 +38,6 @@ struct load {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct load *current; /* under lock */
-
-/* ---- Values ---- */
-
-/* Decimal digits, at least one; *text moves behind them. */
-static int parse_digits(const char **text, uint64_t *out)
-{
-    const char *c = *text;
-    uint64_t value = 0;
-
-    if (*c < '0' || *c > '9') return -EINVAL;
-    for (; *c >= '0' && *c <= '9'; c++) {
-        if (__builtin_mul_overflow(value, 10, &value)) return -ERANGE;
-        if (__builtin_add_overflow(value, (uint64_t)(*c - '0'), &value)) return -ERANGE;
-    }
-    *text = c;
-    *out = value;
-    return 0;
-}
-
-int sherd_parse_code(const char *text, unsigned *k, unsigned *m)
-{
-    uint64_t data = 0, parity = 0;
-
-    if (parse_digits(&text, &data) != 0 || *text++ != '+') return -EINVAL;
-    if (parse_digits(&text, &parity) != 0 || *text != '\0') return -EINVAL;
-    if (data < 1 || data > SHERD_SLOTS_MAX || parity > SHERD_SLOTS_MAX - data) return -EINVAL;
-    *k = (unsigned)data;
-    *m = (unsigned)parity;
-    return 0;
-}
-
-int sherd_parse_size(const char *text, uint64_t *bytes)
-{
-    static const struct {
-        const char *name;
-        uint64_t bytes;
-    } units[] = {
-        {"",    1      },
-        {"KiB", 1 << 10},
-        {"MiB", 1 << 20},
-        {"GiB", 1 << 30}
-    };
-    uint64_t value = 0;
-    int rc = parse_digits(&text, &value);
-
-    if (rc != 0) return rc;
-    for (size_t i = 0; i < LEN(units); i++) {
-        if (strcmp(text, units[i].name) != 0) continue;
-        if (__builtin_mul_overflow(value, units[i].bytes, &value)) return -ERANGE;
-        *bytes = value;
-        return 0;
-    }
-    return -EINVAL;
-}
-
-static bool is_code(const char *text)
-{
-    unsigned k, m;
-    return sherd_parse_code(text, &k, &m) == 0;
-}
-
-static bool is_size(const char *text)
-{
-    uint64_t bytes;
-    return sherd_parse_size(text, &bytes) == 0;
-}
-
-#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-#define DIGITS  "0123456789"
-
-static bool is_name(const char *text)
-{
-    size_t size = strlen(text);
-    return size > 0 && size < SHERD_CONF_CLUSTER_BYTES_MAX &&
-           strspn(text, LETTERS DIGITS "._-") == size;
-}
-
-static bool is_zone(const char *text)
-{
-    size_t size = strlen(text);
-    return size < SHERD_ZONE_BYTES_MAX && strspn(text, LETTERS DIGITS "._-/") == size;
-}
-
-static bool is_path(const char *text) { return strlen(text) < SHERD_CONF_PATH_BYTES_MAX; }
-
-static bool is_port(const char *text)
-{
-    uint64_t port = 0;
-    return parse_digits(&text, &port) == 0 && *text == '\0' && port >= 1 && port <= UINT16_MAX;
-}
-
-/* tcp://host:port; the host is a name, an IPv4 address, or an IPv6 address in brackets. */
-static bool is_endpoint(const char *text)
-{
-    static const char scheme[] = "tcp://";
-    size_t size;
-
-    if (strlen(text) >= SHERD_ENDPOINT_BYTES_MAX) return false;
-    if (strncmp(text, scheme, sizeof(scheme) - 1) != 0) return false;
-    text += sizeof(scheme) - 1;
-    if (*text == '[') {
-        size = strspn(text + 1, DIGITS "abcdefABCDEF:.");
-        if (size == 0 || text[1 + size] != ']') return false;
-        text += size + 2;
-    } else {
-        size = strspn(text, LETTERS DIGITS ".-");
-        if (size == 0) return false;
-        text += size;
-    }
-    return *text == ':' && is_port(text + 1);
-}
-
-static bool is_keeper(const char *text) { return *text == '\0' || is_endpoint(text); }
-
-bool sherd_conf_is_store(const char *text)
-{
-    return strcmp(text, "memory") == 0 || strcmp(text, "lmdb") == 0;
-}
-
-/* "always": 0; "100ms": 100. */
-static int parse_sync(const char *text, uint32_t *ms)
-{
-    uint64_t value = 0;
-
-    *ms = 0;
-    if (strcmp(text, "always") == 0) return 0;
-    if (parse_digits(&text, &value) != 0 || strcmp(text, "ms") != 0) return -EINVAL;
-    if (value < 1 || value > SYNC_MS_MAX) return -EINVAL;
-    *ms = (uint32_t)value;
-    return 0;
-}
-
-bool sherd_conf_is_sync(const char *text)
-{
-    uint32_t ms;
-    return parse_sync(text, &ms) == 0;
-}
-
-static const char *const log_levels[] = {
-    [SHERD_CONF_ERROR] = "error",
-    [SHERD_CONF_WARN] = "warn",
-    [SHERD_CONF_INFO] = "info",
-    [SHERD_CONF_DEBUG] = "debug",
-};
-
-/* The level of that name, or LEN(log_levels). */
-static size_t log_level_of(const char *text)
-{
-    size_t i = 0;
-    while (i < LEN(log_levels) && strcmp(text, log_levels[i]) != 0)
-        i++;
-    return i;
-}
-
-static bool is_log_level(const char *text) { return log_level_of(text) < LEN(log_levels); }
 
 /* ---- Options: one row each, checked while their line is known ---- */
 
@@ -206,23 +52,23 @@ static const struct rule {
     const char *must_be;
     long min, max;
 } rules[] = {
-    {"cluster", is_name, "1 to 63 letters, digits, '.', '_' or '-'", 0, 0},
-    {"code", is_code, "\"K+M\", in quotes, with 1 <= K and K + M <= 32", 0, 0},
-    {"keeper", is_keeper, ENDPOINT ", or \"\" for none", 0, 0},
+    {"cluster", sherd_conf_is_name, "1 to 63 letters, digits, '.', '_' or '-'", 0, 0},
+    {"code", sherd_conf_is_code, "\"K+M\", in quotes, with 1 <= K and K + M <= 32", 0, 0},
+    {"keeper", sherd_conf_is_keeper, ENDPOINT ", or \"\" for none", 0, 0},
     {"partitions", NULL, NULL, 1, SHERD_PARTITIONS},
     {"straggler_ms", NULL, NULL, 0, 60000},
     {"self", NULL, NULL, 0, SHERD_NODES_MAX - 1},
-    {"keeper_dir", is_path, "shorter than 1024 bytes", 0, 0},
-    {"state_dir", is_path, "shorter than 1024 bytes", 0, 0},
+    {"keeper_dir", sherd_conf_is_path, "shorter than 1024 bytes", 0, 0},
+    {"state_dir", sherd_conf_is_path, "shorter than 1024 bytes", 0, 0},
     {"store", sherd_conf_is_store, "\"memory\" or \"lmdb\"", 0, 0},
     {"sync", sherd_conf_is_sync, "\"always\", or milliseconds from \"1ms\" to \"60000ms\"", 0, 0},
-    {"max_memory", is_size, SIZE, 0, 0},
-    {"recovery_rate", is_size, SIZE, 0, 0},
-    {"scrub_rate", is_size, SIZE, 0, 0},
+    {"max_memory", sherd_conf_is_size, SIZE, 0, 0},
+    {"recovery_rate", sherd_conf_is_size, SIZE, 0, 0},
+    {"scrub_rate", sherd_conf_is_size, SIZE, 0, 0},
     {"vacate_after_ms", NULL, NULL, 1000, 7L * 24 * 3600 * 1000},
-    {"log_level", is_log_level, "error, warn, info or debug", 0, 0},
-    {"node|endpoint", is_endpoint, ENDPOINT, 0, 0},
-    {"node|zone", is_zone, "at most 31 letters, digits, '.', '_', '-' or '/'", 0, 0},
+    {"log_level", sherd_conf_is_log_level, "error, warn, info or debug", 0, 0},
+    {"node|endpoint", sherd_conf_is_endpoint, ENDPOINT, 0, 0},
+    {"node|zone", sherd_conf_is_zone, "at most 31 letters, digits, '.', '_', '-' or '/'", 0, 0},
     {"node|weight", NULL, NULL, 1, SHERD_CONF_WEIGHT_MAX},
 };
 /* clang-format on */
@@ -262,7 +108,7 @@ static int node_id(cfg_t *node, uint16_t *id)
     uint64_t value = 0;
 
     if (title == NULL || (title[0] == '0' && title[1] != '\0')) return -EINVAL;
-    if (parse_digits(&title, &value) != 0 || *title != '\0') return -EINVAL;
+    if (sherd_conf_parse_digits(&title, &value) != 0 || *title != '\0') return -EINVAL;
     if (value >= SHERD_NODES_MAX) return -EINVAL;
     *id = (uint16_t)value;
     return 0;
@@ -527,7 +373,7 @@ static int fill(cfg_t *cfg, struct sherd_conf *out)
     copy(conf.keeper_dir, sizeof(conf.keeper_dir), cfg_getstr(cfg, "keeper_dir"));
     copy(conf.state_dir, sizeof(conf.state_dir), cfg_getstr(cfg, "state_dir"));
     copy(conf.store, sizeof(conf.store), cfg_getstr(cfg, "store"));
-    parse_sync(cfg_getstr(cfg, "sync"), &conf.sync_ms);
+    sherd_conf_parse_sync(cfg_getstr(cfg, "sync"), &conf.sync_ms);
     sherd_parse_code(cfg_getstr(cfg, "code"), &conf.k, &conf.m); /* all of them checked before */
     sherd_parse_size(cfg_getstr(cfg, "max_memory"), &conf.max_memory_bytes);
     sherd_parse_size(cfg_getstr(cfg, "recovery_rate"), &conf.recovery_rate_bytes);
@@ -536,7 +382,7 @@ static int fill(cfg_t *cfg, struct sherd_conf *out)
     conf.straggler_ms = (uint32_t)cfg_getint(cfg, "straggler_ms");
     conf.vacate_after_ms = (uint32_t)cfg_getint(cfg, "vacate_after_ms");
     conf.self = (int)cfg_getint(cfg, "self");
-    conf.log_level = (enum sherd_conf_log)log_level_of(cfg_getstr(cfg, "log_level"));
+    conf.log_level = (enum sherd_conf_log)sherd_conf_log_level_of(cfg_getstr(cfg, "log_level"));
     *out = conf;
     return 0;
 }
