@@ -5,7 +5,7 @@ bool sherd_seal_is_gone(const struct sherd_membership *m, uint16_t index, uint16
 {
     uint64_t life = m->members[node].incarnation;
 
-    if (m->members[node].forgotten[index] == incarnation) return true;
+    if (incarnation != 0 && m->members[node].forgotten[index] == incarnation) return true;
     if (life == 0) life = m->map->nodes[node].incarnation; /* not heard: as it was */
     return !sherd_map_is_same_life(m->map, node, incarnation, life);
 }

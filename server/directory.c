@@ -10,10 +10,25 @@
 
 enum { PATH_BYTES_MAX = 1100, PRIVATE = 0700 };
 
+/* Of a directory that was made just now, its name of `size` bytes: or it may be gone with the
+ * power. */
+static int sync_parent(const char *path, size_t size)
+{
+    char parent[PATH_BYTES_MAX];
+
+    while (size > 0 && path[size - 1] != '/')
+        size--;
+    if (size == 0) return sherd_directory_sync(".");
+    memcpy(parent, path, size);
+    parent[size] = '\0';
+    return sherd_directory_sync(parent);
+}
+
 int sherd_directory_make(const char *path)
 {
     char part[PATH_BYTES_MAX];
     size_t size = strlen(path);
+    int rc;
 
     if (size == 0) return -ENOENT;
     if (size >= sizeof(part)) return -ENAMETOOLONG;
@@ -21,7 +36,8 @@ int sherd_directory_make(const char *path)
     for (size_t i = 1; i <= size; i++) {
         if (path[i] != '/' && path[i] != '\0') continue;
         part[i] = '\0';
-        if (mkdir(part, PRIVATE) < 0 && errno != EEXIST) return -errno;
+        rc = mkdir(part, PRIVATE) < 0 ? (errno == EEXIST ? 0 : -errno) : sync_parent(part, i);
+        if (rc < 0) return rc;
         part[i] = path[i];
     }
     return 0;

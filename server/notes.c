@@ -8,6 +8,7 @@
 
 #include "client/log.h"
 #include "coord/map_codec.h"
+#include "server/directory.h"
 #include "server/node_state.h"
 #include "server/service_parts.h"
 
@@ -26,7 +27,7 @@ static uint64_t default_memory(void)
 }
 
 /* Moves a damaged store out of the way; the one before it goes. */
-static int set_aside(const char *directory)
+static int set_aside(const struct sherd_conf *conf, const char *directory)
 {
     char aside[PATH_BYTES_MAX + 16];
     int rc = 0;
@@ -34,9 +35,20 @@ static int set_aside(const char *directory)
     snprintf(aside, sizeof(aside), "%s.damaged", directory);
     rc = sherd_store_lmdb_remove(aside);
     if (rc == 0 && rename(directory, aside) < 0) rc = -errno;
+    if (rc == 0) rc = sherd_directory_sync(conf->state_dir);
     log_warn("%s is damaged: set aside as %s; this node begins empty and will be rebuilt: %s",
              directory, aside, rc == 0 ? "done" : strerror(-rc));
     return rc;
+}
+
+/* One that had a `sync` of now and then, and was not closed: what it lacks nobody knows, and nobody
+ * needs it. */
+static int remove_unclean(const char *directory)
+{
+    log_warn("%s was not closed in order, and not all of it was sure to be on the disk: this node "
+             "begins empty and will be rebuilt",
+             directory);
+    return sherd_store_lmdb_remove(directory);
 }
 
 /* Opens the store on disk and takes back what it knows. -EUCLEAN: that is damaged. */
@@ -52,7 +64,7 @@ static int open_and_restore(struct sherd_service *s, const char *directory)
     return -EUCLEAN;
 }
 
-/* 0, or -ENOENT: the store is a new one. */
+/* 0; 1: the store is a new one; or negative errno, logged. */
 static int open_lmdb(struct sherd_service *s)
 {
     char directory[PATH_BYTES_MAX];
@@ -60,15 +72,15 @@ static int open_lmdb(struct sherd_service *s)
 
     snprintf(directory, sizeof(directory), "%s/store-%d", s->conf->state_dir, s->conf->self);
     rc = open_and_restore(s, directory);
-    if (rc == -EUCLEAN) {
-        rc = set_aside(directory);
+    if (rc == -EUCLEAN || rc == -ESTALE) {
+        rc = rc == -EUCLEAN ? set_aside(s->conf, directory) : remove_unclean(directory);
         if (rc == 0) rc = open_and_restore(s, directory);
     }
     if (rc == -EBUSY)
         log_warn("%s: another process has it open", directory);
     else if (rc == -EPROTONOSUPPORT)
         log_warn("%s: written by another version of sherd-server", directory);
-    else if (rc < 0 && rc != -ENOENT)
+    else if (rc < 0)
         log_warn("%s: %s", directory, strerror(-rc));
     return rc;
 }
@@ -82,13 +94,17 @@ int sherd_service_open_store(struct sherd_service *s)
         return sherd_store_memory_open(
             conf->max_memory_bytes ? conf->max_memory_bytes : default_memory(), &s->store);
     rc = open_lmdb(s);
-    if (rc != -ENOENT && rc < 0) return rc;
-    if (rc == -ENOENT) s->unsaved = true; /* a memory that begins now */
+    if (rc < 0) return rc;
+    s->kept = rc == 0;
+    s->unsaved = rc == 1; /* a memory that begins now */
+    atomic_store(&s->progress->seen, s->seen_saved);
     for (uint16_t i = 0; i < s->partitions.count; i++)
         if (s->store->forgotten[i / 8] >> i % 8 & 1) sherd_service_forget(s, i);
     /* Nobody may hear of it before it is sure to be remembered. */
     rc = sherd_service_save_notes(s);
-    return rc < 0 ? rc : s->store->ops->sync(s->store);
+    if (rc == 0) rc = s->store->ops->sync(s->store);
+    if (rc == 0) sherd_service_tell_forgotten(s);
+    return rc;
 }
 
 /* Whether this node knows of keys that lack a shard: it would not know again. */
@@ -121,22 +137,36 @@ static int save_node(struct sherd_service *s)
         state.forgotten[i] = s->states[i].forgotten;
     }
     s->seen_ms = s->now_ms;
+    s->seen_saved = state.seen;
     return s->store->ops->save(s->store, SHERD_NOTE_NODE,
                                (struct sherd_bytes){bytes, sherd_node_state_encode(&state, bytes)});
 }
 
+/* It may say that nothing was missed, and now there is something to repair. */
+static bool is_seen_too_much(const struct sherd_service *s)
+{
+    return s->seen_saved != 0 && has_repairs(s);
+}
+
 int sherd_service_save_notes(struct sherd_service *s)
 {
-    bool idle = !s->unsaved && s->now_ms - s->seen_ms >= SEEN_EVERY_MS;
+    const struct sherd_store_ops *ops = s->store->ops;
+    bool idle = s->now_ms - s->seen_ms >= SEEN_EVERY_MS || is_seen_too_much(s);
     int rc = 0;
 
-    if (idle && s->store->ops->fault(s->store) < 0) return 0;
+    if (!s->unsaved && !s->map_unsaved && (!idle || ops->fault(s->store) < 0)) return 0;
     if (s->map_unsaved)
-        rc = s->store->ops->save(s->store, SHERD_NOTE_MAP,
-                                 (struct sherd_bytes){s->map, s->map_size});
-    if (rc == 0 && (s->unsaved || s->map_unsaved || idle)) rc = save_node(s);
+        rc = ops->save(s->store, SHERD_NOTE_MAP, (struct sherd_bytes){s->map, s->map_size});
+    if (rc == 0) rc = save_node(s);
     if (rc == 0) s->unsaved = s->map_unsaved = false;
     return rc;
+}
+
+void sherd_service_tell_forgotten(struct sherd_service *s)
+{
+    for (uint16_t i = 0; i < s->partitions.count; i++)
+        if (atomic_load(&s->progress->forgotten_slots[i]) != s->states[i].forgotten)
+            atomic_store(&s->progress->forgotten_slots[i], s->states[i].forgotten);
 }
 
 /* Partitions as the map has them, which was sealed by this memory. */
@@ -170,7 +200,7 @@ int sherd_service_restore(struct sherd_service *s)
     struct sherd_node_state state;
     int rc;
 
-    if (note.size == 0) return -ENOENT;
+    if (note.size == 0) return 1;
     rc = sherd_node_state_decode(note, &state);
     if (rc < 0) return rc;
     if (state.node != s->partitions.node || state.count != s->partitions.count) {
@@ -182,18 +212,22 @@ int sherd_service_restore(struct sherd_service *s)
     memset(s->states, 0, sizeof(s->states));
     for (uint16_t i = 0; i < state.count; i++) {
         s->states[i].forgotten = state.forgotten[i];
-        atomic_store(&s->progress->forgotten_slots[i], state.forgotten[i]);
     }
     s->partitions.incarnation = state.incarnation;
     s->partitions.cluster = s->partitions.version = s->partitions.hash = s->partitions.live = 0;
     s->unsaved = s->map_unsaved = false;
     s->undecided_lost = true; /* the walk finds what was to be swept */
     note = s->store->ops->fetch(s->store, SHERD_NOTE_MAP);
-    if (note.size != 0) rc = restore_map(s, &state, note);
+    if (note.size != 0) {
+        rc = restore_map(s, &state, note);
+    } else {
+        free(s->map);
+        s->map = NULL;
+        s->map_size = 0;
+    }
     sherd_partitions_live(&s->partitions, live);
     for (uint16_t i = 0; i < state.count; i++)
         s->states[i].floor = sherd_ballot_max(s->states[i].floor, state.floors[i]);
-    atomic_store(&s->progress->seen, state.seen);
-    s->kept = true;
+    s->seen_saved = state.seen;
     return rc;
 }

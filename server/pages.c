@@ -106,23 +106,24 @@ static bool is_meant(const struct sherd_record *record, struct sherd_ballot ball
     return false;
 }
 
-/* Puts the keys with this hash that are meant on the page. Returns how many; negative: no memory.
- */
+/* Puts the keys with this hash that are meant on the page. Returns how many; negative: it could not
+ * be done now. */
 static int put_keys_of(struct sherd_service *s, const struct sherd_queue_item *item,
                        struct sherd_writer_buffer *page)
 {
     struct sherd_store_key cursor = {.partition = item->partition, .hash = item->hash}, key;
     struct sherd_record record;
-    int found = 0;
+    int found = 0, rc;
 
-    while (sherd_service_next(s, &cursor, false, &key, &record) == 1 && key.hash <= item->hash) {
+    while ((rc = sherd_service_next(s, &cursor, false, &key, &record)) == 1 &&
+           key.hash <= item->hash) {
         if (key.hash == item->hash && is_meant(&record, item->ballot)) {
             if (!put_item(page, key.key, NULL, 0)) return -ENOMEM;
             found++;
         }
         cursor = key;
     }
-    return found;
+    return rc < 0 ? rc : found;
 }
 
 static void list_queue(struct sherd_service *s, struct sherd_queue *q, uint32_t limit,

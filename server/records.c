@@ -29,7 +29,6 @@ void sherd_service_forget(struct sherd_service *s, uint16_t partition)
              partition);
     s->damage.partitions++;
     sherd_partitions_forget(&s->partitions, partition);
-    atomic_store(&s->progress->forgotten_slots[partition], s->states[partition].forgotten);
     s->store->ops->drop_partition(s->store, partition);
     s->unsaved = true;
 }
@@ -58,8 +57,8 @@ static int strip_damaged(struct sherd_service *s, const struct sherd_store_key *
 
     while (rc == 0 && s->store->damaged != 0) {
         unsigned at = (unsigned)__builtin_ctz(s->store->damaged);
-        sherd_service_damaged(s, key);
         if (ops->strip(s->store, key, record->entries[at].handle) < 0) return 0;
+        sherd_service_damaged(s, key);
         rc = ops->load(s->store, key, true, record);
     }
     return rc;

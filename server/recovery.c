@@ -153,8 +153,10 @@ static void take_rescans(struct sherd_recovery *r, const struct sherd_turn *t)
         uint64_t bit = UINT64_C(1) << (i % 64);
 
         if ((atomic_load(word) & bit) == 0 || r->work[i].running) continue;
-        atomic_fetch_and(word, ~bit);
         want_catch_up(&r->work[i], 0, t->now_ms + RESCAN_AFTER_MS);
+        /* There is no moment in which nothing says that something is missing. */
+        if (r->work[i].catch_up) atomic_store(&t->progress->seen, 0);
+        atomic_fetch_and(word, ~bit);
     }
 }
 

@@ -162,7 +162,10 @@ static void answer_seal(struct sherd_service *s, const struct sherd_request *r, 
     if (rc == 0 || rc == -ESTALE) {
         answer_small(s, r, SHERD_SEALED, SHERD_REASON_NONE, reply);
     } else if (rc == -ENOMEM || rc == -ENOSPC) {
-        s->counters.no_memory++;
+        if (rc == -ENOMEM)
+            s->counters.no_memory++;
+        else
+            s->counters.store_fault++;
         answer_small(s, r, SHERD_NACK, SHERD_REASON_FULL, reply);
     } else {
         s->counters.map_refused++;

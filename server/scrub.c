@@ -54,7 +54,9 @@ void sherd_service_scrub(struct sherd_service *s)
     if (scrub->rate.bytes_per_second == 0 || s->now_ms < scrub->again_ms) return;
     sherd_rate_fill(&scrub->rate, s->now_ms);
     for (unsigned i = 0; i < SCRUB_RECORDS && sherd_rate_allows(&scrub->rate); i++) {
-        if (sherd_service_next(s, &scrub->at, true, &key, &record) == 1) {
+        int rc = sherd_service_next(s, &scrub->at, true, &key, &record);
+        if (rc < 0) return; /* here again, in the next tick */
+        if (rc == 1) {
             keep_place(scrub, &key);
             uint64_t bytes = check(s, &scrub->at, &record);
             scrub->bytes += bytes;
@@ -98,12 +100,13 @@ void sherd_service_digest(struct sherd_service *s, const struct sherd_request *r
     struct sherd_store_key cursor = {.partition = r->partition, .hash = r->since}, key;
     struct sherd_record record;
     unsigned seen = 0;
+    int rc;
 
     if (r->body.size == sizeof(last)) {
         struct sherd_bytes_reader in = sherd_bytes_read(r->body);
         last = sherd_bytes_take_u64(&in);
     }
-    while (sherd_service_next(s, &cursor, false, &key, &record) == 1) {
+    while ((rc = sherd_service_next(s, &cursor, false, &key, &record)) == 1) {
         if (key.hash > last) break;
         if (seen >= DIGEST_RECORDS_MAX && key.hash != cursor.hash) {
             digest.last = cursor.hash; /* whole hashes only */
@@ -116,5 +119,6 @@ void sherd_service_digest(struct sherd_service *s, const struct sherd_request *r
         cursor = key;
     }
     if (digest.last > last) digest.last = last;
+    if (rc < 0) return; /* an empty body says nothing */
     a->body = (struct sherd_bytes){s->digest, sherd_digest_encode(&digest, s->digest)};
 }

@@ -7,7 +7,7 @@
 #include "coord/map_codec.h"
 #include "coord/partition.h"
 
-enum { OWN_TIMEOUT_MS = 2000, RETRY_MS = 20 };
+enum { OWN_TIMEOUT_MS = 2000, RETRY_MS = 20, FULL_RETRY_MS = 200 };
 
 void sherd_sealed_init(struct sherd_sealed *s, uint16_t self, uint64_t incarnation)
 {
@@ -82,7 +82,7 @@ static void on_sealed(void *context, const struct sherd_answer *answer)
     if (answer->kind == SHERD_SEALED)
         s->told_version = answer->map_version;
     else if (answer->reason == SHERD_REASON_FULL)
-        s->seal_retry_ms = s->now_ms + RETRY_MS; /* when there may be memory */
+        s->seal_retry_ms = s->now_ms + FULL_RETRY_MS; /* when there may be memory, or space */
     else
         drop_next(s); /* refused for good; counted by the service */
 }

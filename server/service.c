@@ -251,14 +251,16 @@ static void report_fault(struct sherd_service *s)
 /* Everything of this turn, or nothing of it, becomes durable; only then may anyone hear of it. */
 static int sync_turn(struct sherd_service *s)
 {
-    int rc = sherd_service_save_notes(s);
+    int saved = sherd_service_save_notes(s), rc = s->store->ops->sync(s->store);
 
-    if (rc == 0) rc = s->store->ops->sync(s->store);
+    if (rc == 0) rc = saved;
     end_replies(s, rc == 0);
     report_fault(s);
-    if (rc == 0 || rc == -EUCLEAN) return rc;
+    if (rc == 0) sherd_service_tell_forgotten(s);
+    if (rc == 0 || rc == -ENOTRECOVERABLE) return rc;
     s->counters.store_fault++;
-    return sherd_service_restore(s);
+    rc = sherd_service_restore(s);
+    return rc < 0 ? rc : 0;
 }
 
 /* One turn. >= 0: how many messages it served; negative errno: socket or store are broken. */

@@ -89,7 +89,8 @@ struct sherd_service {
     struct sherd_store *store;
     bool kept;                 /* it remembers this node from before this process */
     bool unsaved, map_unsaved; /* since the note was saved */
-    uint64_t seen_ms;          /* when the node's note was saved last */
+    uint64_t seen_ms;          /* when the node's note was saved last ... */
+    uint64_t seen_saved;       /* ... with this `seen` (node_state.h) */
     int broken;                /* negative errno: the store cannot be read any more */
     int fault;                 /* its fault, as of the last turn */
     struct sherd_partitions partitions;
@@ -169,12 +170,16 @@ struct sherd_ballot sherd_service_raise_floor(struct sherd_service *s, uint16_t 
  * there is nothing, makes sure that the incarnation is remembered. 0, or negative errno, logged. */
 int sherd_service_open_store(struct sherd_service *s);
 
-/* The partitions and the map as of the last sync. 0, -ENOENT: the store knows nothing of this node,
- * -EPROTO: it is another node's, other negative errno: the notes are damaged. */
+/* The partitions and the map as of the last sync. 0; 1: the store knows nothing of this node;
+ * -EPROTO: it is another node's; -EBADMSG: the notes are damaged; other negative errno. */
 int sherd_service_restore(struct sherd_service *s);
 
-/* Before a sync: saves what has changed. 0, or the store's negative errno. */
+/* Before a sync, which must be called in either case: saves what has changed. 0, or negative errno:
+ * nothing of this turn counts. */
 int sherd_service_save_notes(struct sherd_service *s);
+
+/* After a sync: what has been forgotten is so for good, and the background may say it. */
+void sherd_service_tell_forgotten(struct sherd_service *s);
 
 /* JSON text, malloc'ed; NULL: no memory. */
 char *sherd_service_stats(struct sherd_service *s);

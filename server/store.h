@@ -107,13 +107,14 @@ struct sherd_store_ops {
     void (*drop_partition)(struct sherd_store *s, uint16_t partition);
 
     /* Keeps a note instead of the one before, or gives it back (size 0: there is none). save():
-     * 0, or negative errno: the note before stays. A store in memory keeps none. */
+     * 0, or negative errno: the note before stays, and what was changed since the last sync() will
+     * be undone by the next. A store in memory keeps none. */
     int (*save)(struct sherd_store *s, enum sherd_store_note note, struct sherd_bytes bytes);
     struct sherd_bytes (*fetch)(struct sherd_store *s, enum sherd_store_note note);
 
     /* Makes everything since the last sync() durable; called once a turn, also when there was
      * nothing. Negative errno: all of that is undone, notes too, and no answer that tells of it may
-     * leave. In memory: nothing to do. */
+     * leave; -ENOTRECOVERABLE: nothing can be read any more, either. In memory: nothing to do. */
     int (*sync)(struct sherd_store *s);
 
     /* 0, or the negative errno for which changes are refused at present. */
@@ -133,9 +134,10 @@ struct sherd_store_lmdb_config {
                               process that ends without close() leaves behind is damaged */
 };
 
-/* On disk (store_lmdb.h). Opening reads everything but the shards. 0, -EBUSY: another process has
- * it, -EUCLEAN: what is there is damaged, -EPROTONOSUPPORT: it is of another format, or negative
- * errno of the file system. */
+/* On disk (store_lmdb_parts.h). Opening reads everything but the shards. 0, -EBUSY: another process
+ * has it, -EUCLEAN: what is there is damaged, and nothing of it can be saved, -ESTALE: it was open
+ * with a `sync_ms`, and not closed: what it lacks nobody knows, -EPROTONOSUPPORT: it is of another
+ * format, or negative errno of the file system. */
 int sherd_store_lmdb_open(const struct sherd_store_lmdb_config *config, struct sherd_store **out);
 
 /* Removes a store that is not open. 0, or negative errno. */

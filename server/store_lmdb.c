@@ -459,17 +459,16 @@ static int lmdb_save(struct sherd_store *s, enum sherd_store_note note, struct s
     uint8_t *copy = NULL;
     int rc = m->fault;
 
-    if (rc == 0) rc = sherd_lmdb_begin(m);
-    if (rc == 0)
-        rc = sherd_lmdb_reserve(m,
-                                sizeof(uint32_t) + SHERD_LMDB_PIECE_BYTES + SHERD_STORED_CRC_BYTES);
     if (rc < 0) return rc;
-    if (bytes.size > (size_t)SHERD_LMDB_PIECES_MAX * SHERD_LMDB_PIECE_BYTES) return -E2BIG;
-    copy = malloc(bytes.size + 1);
-    if (!copy) return -ENOMEM;
-    sherd_bytes_put(copy, bytes);
-    m->changed = true;
-    rc = sherd_lmdb_put_saved(m, (uint8_t)note, bytes);
+    if (bytes.size > (size_t)SHERD_LMDB_PIECES_MAX * SHERD_LMDB_PIECE_BYTES) rc = -E2BIG;
+    if (rc == 0) copy = malloc(bytes.size + 1);
+    if (rc == 0 && !copy) rc = -ENOMEM;
+    if (rc == 0) rc = sherd_lmdb_begin(m);
+    if (rc == 0) {
+        sherd_bytes_put(copy, bytes);
+        m->changed = true;
+        rc = sherd_lmdb_put_saved(m, (uint8_t)note, bytes);
+    }
     if (rc != 0) {
         free(copy);
         return sherd_lmdb_fail(m, rc);

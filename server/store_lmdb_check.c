@@ -393,7 +393,9 @@ static int visit_rest(void *context, const struct sherd_lmdb_node *node)
 
     if (node->is_tree || !node->value.data) return -EUCLEAN;
     if (r->database == SHERD_LMDB_NOTES) {
-        if (!strchr("nc", *(const char *)node->key.data)) return 0;
+        const char *name = node->key.data;
+        if ((*name != 'n' && *name != 'c') || node->key.size != SHERD_LMDB_NOTE_KEY_BYTES_MAX)
+            return 0;
         if (sherd_stored_check(node->key, node->value, &bytes) < 0) return -EUCLEAN;
     } else if (!is_whole(r, node->key)) {
         return 0;

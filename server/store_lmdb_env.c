@@ -92,6 +92,8 @@ int sherd_lmdb_open_env(struct sherd_lmdb *m, const char *name, bool create)
     if (rc == 0) rc = mdb_env_info(m->env, &info);
     if (rc == 0) {
         m->transaction = info.me_last_txnid;
+        /* A commit is there although it failed: what is read would not be what is promised. */
+        if (m->fault && m->transaction != m->expected) m->broken = m->fault;
         return 0;
     }
     sherd_lmdb_close_env(m);
@@ -105,7 +107,7 @@ void sherd_lmdb_close_env(struct sherd_lmdb *m)
     m->env = NULL;
 }
 
-/* A larger map before the file fills it. Failing changes nothing; it is tried again. */
+/* A larger map before the file fills it. */
 static void grow_map(struct sherd_lmdb *m)
 {
     MDB_envinfo info;
@@ -113,7 +115,10 @@ static void grow_map(struct sherd_lmdb *m)
 
     if (mdb_env_info(m->env, &info) != 0 || mdb_env_stat(m->env, &stat) != 0) return;
     if ((uint64_t)info.me_last_pgno * stat.ms_psize < m->map_bytes / 8 * 7) return;
-    if (mdb_env_set_mapsize(m->env, m->map_bytes * 2) == 0) m->map_bytes *= 2;
+    if (mdb_env_set_mapsize(m->env, m->map_bytes * 2) == 0)
+        m->map_bytes *= 2;
+    else
+        sherd_lmdb_close_env(m); /* it may have no map now; it is opened again with the old one */
 }
 
 /* Room */
@@ -243,12 +248,11 @@ static bool is_full(const struct sherd_lmdb *m)
 
 int sherd_lmdb_fail(struct sherd_lmdb *m, int rc)
 {
-    uint64_t transaction = m->transaction;
-
     rc = sherd_lmdb_errno(rc);
     if (rc == -EUCLEAN) return sherd_lmdb_damaged(m);
     if (rc == -EIO && is_full(m)) rc = -ENOSPC;
     undo(m);
+    if (!m->fault) m->expected = m->transaction;
     m->fault = m->undone = rc;
     /* What is free in the file lies in pieces too small: only what becomes so later counts. */
     if (rc == -ENOSPC) m->room.useless_bytes = UINT64_MAX;
@@ -257,8 +261,6 @@ int sherd_lmdb_fail(struct sherd_lmdb *m, int rc)
     /* After a commit that failed an environment takes nothing any more. */
     sherd_lmdb_close_env(m);
     sherd_lmdb_open_env(m, SHERD_LMDB_DATA, false); /* else sherd_lmdb_begin() tries again */
-    /* The commit is there although it failed: what is read would not be what is promised. */
-    if (m->transaction != transaction) m->broken = rc;
     return rc;
 }
 
@@ -469,7 +471,7 @@ static void try_again(struct sherd_lmdb *m)
 
 int sherd_lmdb_sync(struct sherd_lmdb *m)
 {
-    int rc = m->broken ? m->broken : m->undone;
+    int rc = m->broken ? -ENOTRECOVERABLE : m->undone;
 
     m->undone = 0;
     if (rc < 0 || m->fault) {

@@ -105,7 +105,10 @@ int sherd_lmdb_make(struct sherd_lmdb *m, int (*fill)(struct sherd_lmdb *m, void
     if (rc == 0) rc = sherd_lmdb_errno(mdb_env_sync(m->env, 1));
     sherd_lmdb_close_env(m);
     m->sync_ms = sync_ms;
-    if (rc < 0) return rc;
+    if (rc < 0) {
+        remove_file(m->directory, NEW); /* or its bytes would be missed elsewhere */
+        return rc;
+    }
     if (rename(from, to) < 0) return -errno;
     return sherd_directory_sync(m->directory);
 }
@@ -116,7 +119,7 @@ static int check_marks(const struct sherd_lmdb *m)
 {
     int unclean = is_there(m->directory, SHERD_LMDB_MARK_UNCLEAN);
 
-    return unclean == 1 ? -EUCLEAN : unclean;
+    return unclean == 1 ? -ESTALE : unclean;
 }
 
 static int open_data(const struct sherd_lmdb *m)

@@ -52,6 +52,7 @@ struct sherd_lmdb {
     bool lost;      /* ... for good: the mark must stay */
     uint64_t map_bytes;
     uint64_t transaction; /* number of the last one that was synced */
+    uint64_t expected;    /* ... during a fault: what it must be when the file is opened again */
     uint64_t flushed_us;  /* when the disk was reached last */
 
     /* What is counted, as of now and as of the last sync. */

@@ -108,7 +108,9 @@ void sherd_service_walk(struct sherd_service *s)
     if (s->undecided_lost && !s->find_undecided && s->now_ms >= s->find_again_ms) begin_finding(s);
     if (s->now_ms < s->walk_again_ms) return;
     for (unsigned i = 0; i < WALK_RECORDS && s->broken == 0;) {
-        if (sherd_service_next(s, &s->walk, false, &key, &record) != 1) {
+        int rc = sherd_service_next(s, &s->walk, false, &key, &record);
+        if (rc < 0) return; /* here again, in the next tick */
+        if (rc == 0) {
             s->walk.partition = (uint16_t)((s->walk.partition + 1) % SHERD_PARTITIONS);
             s->walk.key.size = 0;
             s->walk.hash = 0;
