@@ -151,7 +151,7 @@ static void live_on_disk(struct life *l, const char *directory)
     count = fill(l, s, kept);
     rc = s->ops->save(s, SHERD_NOTE_NODE, (struct sherd_bytes){"note", 4});
     life_note(l, rc, SHERD_OK);
-    if (s->ops->sync(s) < 0) life_fail(l, "a sync failed");
+    if ((s->ops->sync(s) < 0) != (rc < 0)) life_fail(l, "a sync does not say what was saved");
     check(l, s, kept);
     s->ops->close(s);
     s = open_durable(l, directory);

@@ -123,7 +123,7 @@ static void asks_again_after_a_while_when_the_service_has_no_memory(void **state
     sherd_sealed_turn(&w->sealed, &w->turn);
     assert_null(fake_call(w->engine, SHERD_SEAL));
     assert_int_equal(sherd_sealed_newest(&w->sealed), 1);
-    w->turn.now_ms += 20;
+    w->turn.now_ms += 200;
     sherd_sealed_turn(&w->sealed, &w->turn);
     assert_non_null(fake_call(w->engine, SHERD_SEAL));
 }
