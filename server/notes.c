@@ -169,19 +169,17 @@ void sherd_service_tell_forgotten(struct sherd_service *s)
             atomic_store(&s->progress->forgotten_slots[i], s->states[i].forgotten);
 }
 
-/* Partitions as the map has them, which was sealed by this memory. */
-static int restore_map(struct sherd_service *s, const struct sherd_node_state *state,
-                       struct sherd_bytes bytes)
+int sherd_service_take_map(struct sherd_service *s, struct sherd_bytes bytes,
+                           uint8_t drop[SHERD_PARTITIONS / 8])
 {
     uint16_t count = sherd_map_peek_partitions(bytes);
     struct sherd_map *map = count ? malloc(sherd_map_size(count)) : NULL;
-    uint8_t *copy = count ? malloc(bytes.size) : NULL, drop[SHERD_PARTITIONS / 8];
+    uint8_t *copy = count ? malloc(bytes.size) : NULL;
     int rc = count == 0 ? -EBADMSG : map && copy ? 0 : -ENOMEM;
 
     if (rc == 0) rc = sherd_map_decode(bytes, map);
     if (rc == 0) rc = sherd_partitions_seal(&s->partitions, map, sherd_map_hash(bytes), drop);
     if (rc == 0) {
-        sherd_partitions_live(&s->partitions, state->live);
         memcpy(copy, bytes.data, bytes.size);
         free(s->map);
         s->map = copy;
@@ -197,6 +195,7 @@ int sherd_service_restore(struct sherd_service *s)
 {
     struct sherd_bytes note = s->store->ops->fetch(s->store, SHERD_NOTE_NODE);
     uint64_t live = s->partitions.live; /* what is live stays so, whatever is undone */
+    uint8_t drop[SHERD_PARTITIONS / 8];
     struct sherd_node_state state;
     int rc;
 
@@ -219,7 +218,8 @@ int sherd_service_restore(struct sherd_service *s)
     s->undecided_lost = true; /* the walk finds what was to be swept */
     note = s->store->ops->fetch(s->store, SHERD_NOTE_MAP);
     if (note.size != 0) {
-        rc = restore_map(s, &state, note);
+        rc = sherd_service_take_map(s, note, drop); /* it was sealed by this very memory */
+        sherd_partitions_live(&s->partitions, state.live);
     } else {
         free(s->map);
         s->map = NULL;

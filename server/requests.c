@@ -177,27 +177,14 @@ static void on_seal(struct sherd_service *s, const struct sherd_request *r,
                     struct sherd_router_reply *reply)
 {
     uint8_t drop[SHERD_PARTITIONS / 8] = {0};
-    uint16_t partitions = sherd_map_peek_partitions(r->body);
-    struct sherd_map *map = partitions ? malloc(sherd_map_size(partitions)) : NULL;
-    uint8_t *copy = malloc(r->body.size ? r->body.size : 1);
-    int rc = partitions == 0 ? -EBADMSG : map && copy ? 0 : -ENOMEM;
+    int rc = s->store->ops->fault(s->store) < 0 ? -ENOSPC : 0; /* it could not be kept */
 
-    if (rc == 0) rc = sherd_map_decode(r->body, map);
-    if (rc == 0 && s->store->ops->fault(s->store) < 0) rc = -ENOSPC; /* it could not be kept */
-    if (rc == 0) rc = sherd_partitions_seal(&s->partitions, map, sherd_map_hash(r->body), drop);
+    if (rc == 0) rc = sherd_service_take_map(s, r->body, drop);
     if (rc == 0) {
-        for (uint16_t p = 0; p < partitions; p++)
+        for (uint16_t p = 0; p < s->partitions.count; p++)
             if (drop[p / 8] >> (p % 8) & 1) s->store->ops->drop_partition(s->store, p);
-        memcpy(copy, r->body.data, r->body.size);
-        free(s->map);
-        s->map = copy;
-        s->map_size = r->body.size;
-        copy = NULL;
         s->map_unsaved = true;
-        sherd_partitions_live(&s->partitions, map->live);
     }
-    free(copy);
-    free(map);
     answer_seal(s, r, rc, reply);
 }
 

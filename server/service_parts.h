@@ -174,6 +174,11 @@ int sherd_service_open_store(struct sherd_service *s);
  * -EPROTO: it is another node's; -EBADMSG: the notes are damaged; other negative errno. */
 int sherd_service_restore(struct sherd_service *s);
 
+/* Seals a map, and keeps its bytes. Sets bit p of `drop` for each partition whose data must go. 0,
+ * or negative errno of sherd_map_decode() and sherd_partitions_seal(), -ENOMEM: nothing changed. */
+int sherd_service_take_map(struct sherd_service *s, struct sherd_bytes bytes,
+                           uint8_t drop[SHERD_PARTITIONS / 8]);
+
 /* Before a sync, which must be called in either case: saves what has changed. 0, or negative errno:
  * nothing of this turn counts. */
 int sherd_service_save_notes(struct sherd_service *s);

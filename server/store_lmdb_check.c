@@ -349,11 +349,12 @@ static void find_whole(struct check *c)
 int sherd_lmdb_rest_find(int fd, struct sherd_lmdb_totals *out, struct sherd_lmdb_rest **rest)
 {
     struct sherd_lmdb_rest *r = calloc(1, sizeof(*r));
-    struct check *c = &r->check;
+    struct check *c;
     int rc;
 
     *rest = r;
     if (!r) return -ENOMEM;
+    c = &r->check;
     *out = (struct sherd_lmdb_totals){0};
     c->totals = out;
     rc = sherd_lmdb_pages_open(&r->pages, fd);

@@ -521,7 +521,8 @@ const struct cli_command cli_cluster_kill = {
     .name = "cluster kill",
     .arguments = "NODE",
     .summary = "kills a server (SIGKILL), to see what happens",
-    .help = "  sherd cluster kill 2\n",
+    .help = "With --store lmdb its disk keeps what it had.\n\n"
+            "  sherd cluster kill 2\n",
     .words_min = 1,
     .words_max = 1,
     .run = run_kill,

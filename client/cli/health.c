@@ -72,6 +72,7 @@ void cli_node_read(struct cli_session *s, uint16_t node, struct cli_node *out)
     out->undecided = number(stats, "store", "undecided");
     out->repairs = number(stats, NULL, "repair_list") + number(stats, "recovery", "backlog");
     out->rescans = number(stats, NULL, "rescan_partitions");
+    out->disowned = number(json_object_get(stats, "store"), "damaged", "partitions");
     out->damaged = number(json_object_get(stats, "store"), "damaged", "shards");
     out->fault = json_string_value(json_object_get(json_object_get(stats, "store"), "fault"));
     out->live = number(stats, NULL, "live");

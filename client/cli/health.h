@@ -15,6 +15,7 @@ struct cli_node {
         forgotten; /* lost partitions that it held once, and knows no more; see cli_node_judge */
     uint64_t bytes, bytes_max, keys, undecided;
     uint64_t repairs, rescans; /* keys to repair, partitions to look through */
+    uint64_t disowned;         /* partitions of which something was damaged, since it started */
     uint64_t damaged;          /* shards that did not fit their CRC, since it started */
     const char *fault;         /* why its store refuses changes, or NULL; a part of `stats` */
     uint64_t live, recover_asked, recover_done;

@@ -85,6 +85,9 @@ static void print_damage(const struct cli_node *node, size_t id)
     const json_t *key;
     size_t i;
 
+    if (node->disowned > 0)
+        printf("node %zu lost %s to damage since it started, and rebuilds or has rebuilt them\n",
+               id, cli_show_count(text, node->disowned, "partition"));
     if (node->damaged == 0) return;
     printf("node %zu found %s since it started, last of:", id,
            cli_show_count(text, node->damaged, "damaged shard"));

@@ -1,8 +1,12 @@
 /* life_store.c - what stores allocate: in memory, long after a key was written, a minute after it
  * expired; on disk, from the first opening to the next. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <sherd/ecc.h>
 
@@ -113,6 +117,51 @@ static unsigned fill(struct life *l, struct sherd_store *s, bool kept[STORE_KEYS
     return count;
 }
 
+/* A record that has pages of its own: several entries with shards in it. */
+static void grow(struct life *l, struct sherd_store *s, unsigned i)
+{
+    static const uint8_t shard[1000];
+    struct sherd_change change = {.put = true};
+    struct sherd_record record;
+    struct sherd_store_key key;
+    char name[8];
+
+    key_of(i, name, &key);
+    for (unsigned n = 0; n < 4; n++) {
+        if (s->ops->load(s, &key, false, &record) < 0) return;
+        record.entries[record.count++] = (struct sherd_entry){
+            .ballot = {1000 + n, 1, 1},
+            .version = {1000 + n,        1,  1},
+            .has_shard = true,
+            .crc = sherd_crc32c(shard, sizeof(shard)),
+            .shard = {shard,       sizeof(shard)      }
+        };
+        life_note(l, s->ops->apply(s, &key, &record, &change, NULL), SHERD_OK);
+    }
+}
+
+/* One record of the file is not what was written, wherever it is. */
+static void damage(struct life *l, const char *directory)
+{
+    static const char name[] = "key-7";
+    char path[NODES_PATH_SIZE + 16], *data = MAP_FAILED, *at;
+    struct stat status;
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/data", directory);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd >= 0 && fstat(fd, &status) == 0)
+        data = mmap(NULL, (size_t)status.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (fd >= 0) close(fd);
+    if (data == MAP_FAILED) {
+        life_fail(l, "the store cannot be damaged");
+        return;
+    }
+    for (at = data; (at = memmem(at, (size_t)(data + status.st_size - at), name, 5)) != NULL; at++)
+        at[4] = '8';
+    munmap(data, (size_t)status.st_size);
+}
+
 static void check(struct life *l, struct sherd_store *s, const bool kept[STORE_KEYS])
 {
     for (unsigned i = 0; i < STORE_KEYS; i++) {
@@ -160,7 +209,14 @@ static void live_on_disk(struct life *l, const char *directory)
     if (stats.keys != count) life_fail(l, "%u keys were put, others are there again", count);
     if (s->ops->fetch(s, SHERD_NOTE_NODE).size != (rc == 0 ? 4 : 0)) life_fail(l, "a wrong note");
     check(l, s, kept);
+    grow(l, s, STORE_KEYS);
+    if (s->ops->sync(s) < 0) life_fail(l, "a sync failed");
     s->ops->close(s);
+    s = open_durable(l, directory); /* reads what has pages of its own */
+    if (s) s->ops->close(s);
+    damage(l, directory);
+    s = open_durable(l, directory);
+    if (s) s->ops->close(s);
 }
 
 void life_store(struct life *l)
