@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <sherd/ecc.h>
 
 #include "server/store.h"
 #include "tests/store/store_model.h"
@@ -36,10 +37,10 @@ static struct sherd_store *open_store(void **state, uint64_t bytes_max)
     return s;
 }
 
-static struct sherd_store_key key_of(uint16_t partition, uint64_t hash, const char *text)
+static struct sherd_store_key key_of(uint16_t partition, const char *text)
 {
     return (struct sherd_store_key){
-        partition, hash, {text, strlen(text)}
+        partition, sherd_hash_key(text, strlen(text)), {text, strlen(text)}
     };
 }
 
@@ -69,7 +70,7 @@ static void equals_model(void **state)
 static void unknown_key_is_all_zero(void **state)
 {
     struct sherd_store *s = open_store(state, UINT64_MAX);
-    struct sherd_store_key key = key_of(9, 9, "nobody"), cursor = {.partition = 9};
+    struct sherd_store_key key = key_of(9, "nobody"), cursor = {.partition = 9};
     struct sherd_record record;
 
     memset(&record, 0xa5, sizeof(record));
@@ -78,7 +79,7 @@ static void unknown_key_is_all_zero(void **state)
     assert_true(sherd_ballot_is_zero(record.promised));
     assert_true(sherd_ballot_is_zero(record.refused));
     assert_false(s->ops->next(s, 9, &cursor, &key, &record));
-    cursor = key_of(9, 9, "nobody");
+    cursor = key_of(9, "nobody");
     assert_false(s->ops->next(s, 9, &cursor, &key, &record));
     forget_key(s, &cursor);
     s->ops->drop_partition(s, 9);
@@ -89,7 +90,7 @@ static void unknown_key_is_all_zero(void **state)
 static void empty_shard_is_a_shard(void **state)
 {
     struct sherd_store *s = open_store(state, UINT64_MAX);
-    struct sherd_store_key key = key_of(9, 9, "k");
+    struct sherd_store_key key = key_of(9, "k");
     struct sherd_record record;
 
     assert_int_equal(put_new(s, &key, (struct sherd_bytes){NULL, 0}, NULL), 0);
@@ -109,7 +110,7 @@ static void empty_shard_is_a_shard(void **state)
 static void bounds_cost_only_while_there(void **state)
 {
     struct sherd_store *s = open_store(state, UINT64_MAX);
-    struct sherd_store_key key = key_of(9, 9, "k");
+    struct sherd_store_key key = key_of(9, "k");
     struct sherd_change change = {.bounds = true};
     struct sherd_record record;
     uint64_t bytes = 0;
@@ -134,17 +135,17 @@ static void walk_survives_changes(void **state)
 {
     static const char *const texts[] = {"a", "b", "c", "ca", "d"};
     struct sherd_store *s = open_store(state, UINT64_MAX);
-    struct sherd_store_key cursor = {.partition = 3}, key = {0}, late = key_of(3, 5, "bb");
+    struct sherd_store_key cursor = {.partition = 3}, key = {0}, late = key_of(3, "bb");
     struct sherd_record record;
 
     for (size_t i = 0; i < LEN(texts); i++) {
-        struct sherd_store_key k = key_of(3, 5, texts[i]);
+        struct sherd_store_key k = key_of(3, texts[i]);
         assert_int_equal(put_new(s, &k, k.key, NULL), 0);
     }
     for (size_t i = 0; i < LEN(texts); i++) {
         assert_true(s->ops->next(s, 3, &cursor, &key, &record));
         assert_memory_equal(key.key.data, texts[i], strlen(texts[i]));
-        cursor = key_of(3, 5, texts[i]);
+        cursor = key_of(3, texts[i]);
         forget_key(s, &cursor);
         if (i == 3) assert_int_equal(put_new(s, &late, late.key, NULL), 0); /* behind the cursor */
     }
@@ -161,7 +162,7 @@ static void count_free(void *data, void *hint)
 static void frame_is_shared_and_freed_once(void **state)
 {
     struct sherd_store *s = open_store(state, UINT64_MAX);
-    struct sherd_store_key key = key_of(9, 9, "k");
+    struct sherd_store_key key = key_of(9, "k");
     uint64_t bytes = stats_of(s).bytes;
     struct sherd_record record;
     zmq_msg_t frame, copy;
@@ -196,11 +197,11 @@ static void fill(struct sherd_store *s, uint32_t *number, size_t shard_size, boo
 
     for (;; ++*number) {
         struct sherd_bytes shard = {zeros, shard_size};
-        uint64_t hash = *number * UINT64_C(0x9e3779b97f4a7c15);
         struct sherd_store_key key = {
-            (uint16_t)(*number % 4), hash, {text, sizeof(text)}
+            (uint16_t)(*number % 4), 0, {text, sizeof(text)}
         };
         memcpy(text, number, sizeof(*number));
+        key.hash = __real_sherd_hash_key(text, sizeof(text)); /* well spread */
         if (!s->ops->has_room(s, key.key.size, shard.size, use_reserve)) return;
         assert_int_equal(put_new(s, &key, shard, NULL), 0);
     }
