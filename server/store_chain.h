@@ -34,10 +34,30 @@ struct sherd_store_cells {
     struct sherd_store_cell *at[SHERD_CHAIN_CELLS_MAX];
 };
 
-void sherd_store_chain_cells(struct sherd_store_chain c, struct sherd_store_cells *out);
+/* NULL: there is no block. */
+static inline struct sherd_store_block *sherd_store_chain_block(struct sherd_store_chain c)
+{
+    return ((uintptr_t)c.at & 1) ? (void *)((char *)c.at - 1) : NULL;
+}
+
+static inline void sherd_store_chain_cells(struct sherd_store_chain c,
+                                           struct sherd_store_cells *out)
+{
+    const struct sherd_store_block *block = sherd_store_chain_block(c);
+
+    out->count = block ? block->count : c.at != NULL;
+    out->at[0] = c.at;
+    for (uint8_t i = 0; block && i < block->count; i++)
+        out->at[i] = block->cells[i];
+}
 
 /* Its first cell, which has the key as all of them. The chain is not empty. */
-struct sherd_store_cell *sherd_store_chain_first(struct sherd_store_chain c);
+static inline struct sherd_store_cell *sherd_store_chain_first(struct sherd_store_chain c)
+{
+    const struct sherd_store_block *block = sherd_store_chain_block(c);
+
+    return block ? block->cells[0] : c.at;
+}
 
 /* A block for the chain that is to have `count` cells, if it needs another than it has: NULL in
  * *out: it needs none. 0, or -ENOMEM. */

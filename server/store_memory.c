@@ -198,20 +198,16 @@ static void change_entries(struct memory *m, const struct sherd_store_cells *cel
 }
 
 /* The cells that `record` describes; `added` is its entry without a handle. */
-static struct sherd_store_cells cells_of(const struct sherd_record *record,
-                                         struct sherd_store_cell *added,
-                                         struct sherd_store_cell *bounds)
+static void list_cells(const struct sherd_record *record, struct sherd_store_cell *added,
+                       struct sherd_store_cell *bounds, struct sherd_store_cells *out)
 {
-    struct sherd_store_cells cells;
-
-    cells.count = record->count;
+    out->count = record->count;
     for (uint8_t i = 0; i < record->count; i++) {
         struct sherd_store_cell *c = record->entries[i].handle;
-        cells.at[i] = c ? c : added;
-        SHERD_ASSERT(cells.at[i]);
+        out->at[i] = c ? c : added;
+        SHERD_ASSERT(out->at[i]);
     }
-    if (bounds) cells.at[cells.count++] = bounds;
-    return cells;
+    if (bounds) out->at[out->count++] = bounds;
 }
 
 /* Everything is allocated: from here on nothing fails. */
@@ -234,7 +230,7 @@ static struct sherd_store_chain apply_to_chain(struct memory *m, struct sherd_st
     }
     if (new->bounds) bounds = new->bounds;
     if (bounds) sherd_store_cell_set_bounds(bounds, record->promised, record->refused);
-    after = cells_of(record, new->entry, bounds);
+    list_cells(record, new->entry, bounds, &after);
     m->stats.bytes -= sherd_store_chain_bytes(chain);
     chain = sherd_store_chain_replace(chain, &after, new->block);
     m->stats.bytes += sherd_store_chain_bytes(chain);

@@ -11,9 +11,10 @@
 enum {
     CAPACITY_MIN = 8,
     SLACK_MIN = 8,
+    PARTS = 16, /* one of them stays free */
     GROW_MIN = 8,
-    PARTS = 16, /* one of them stays free, and by one it grows */
-    SPARSE = 4, /* shrink below a quarter */
+    GROW_PART = 8, /* grows by an eighth */
+    SPARSE = 4,    /* shrink below a quarter */
 };
 
 #define CAPACITY_MAX (UINT32_C(1) << 30)
@@ -56,8 +57,11 @@ static int compare(const struct sherd_store_slot *slot, uint64_t hash, struct sh
 static uint32_t lower_bound(const struct sherd_store_table *t, uint64_t hash,
                             struct sherd_bytes key)
 {
-    uint32_t i = home_of(upper_half(hash), t->capacity);
+    uint32_t upper = upper_half(hash);
+    uint32_t i = home_of(upper, t->capacity);
 
+    while (i < t->length && t->slots[i].chain.at && t->slots[i].hash_upper < upper)
+        i++;
     while (i < t->length && t->slots[i].chain.at && compare(&t->slots[i], hash, key) < 0)
         i++;
     return i;
@@ -134,7 +138,7 @@ int sherd_store_table_reserve(struct sherd_store_table *t)
 {
     if (t->capacity == 0) return resize(t, CAPACITY_MIN);
     if (((uint64_t)t->count + 1) * PARTS > (uint64_t)t->capacity * (PARTS - 1)) {
-        uint32_t more = t->capacity / PARTS;
+        uint32_t more = t->capacity / GROW_PART;
         if (t->capacity > CAPACITY_MAX) return -ENOMEM;
         return resize(t, t->capacity + (more < GROW_MIN ? GROW_MIN : more));
     }

@@ -8,7 +8,7 @@
  * A slot keeps the upper half of its key's hash; the rest follows from the key, and is only asked
  * for where two upper halves are equal.
  *
- * The table is at most fifteen parts of sixteen full and grows by a sixteenth, all at once. That
+ * The table is at most fifteen sixteenths full and grows by an eighth, all at once. That
  * copies 12 bytes a key of one partition, a 256th of the store: the longest pause that the index
  * causes, about a millisecond per 100 000 keys of the partition. */
 #ifndef SHERD_SERVER_STORE_TABLE_H
