@@ -10,7 +10,7 @@
 
 enum {
     CAPACITY_MIN = 8,
-    SLACK_MIN = 8,
+    SLACK_MIN = 4,
     PARTS = 16, /* one of them stays free */
     GROW_MIN = 8,
     GROW_PART = 8, /* grows by an eighth */
@@ -122,7 +122,7 @@ static int resize(struct sherd_store_table *t, uint32_t capacity)
 {
     uint32_t end = lay_out(t, capacity, NULL);
     uint32_t beyond = end > capacity ? end - capacity : 0;
-    uint32_t length = capacity + beyond + beyond / 2 + SLACK_MIN;
+    uint32_t length = capacity + beyond + beyond / 4 + SLACK_MIN;
     struct sherd_store_slot *slots = calloc(length, sizeof(*slots));
 
     if (!slots) return -ENOMEM;
