@@ -3,7 +3,7 @@
 #
 #   conf/install-deps.sh            installs what building needs and is missing
 #   conf/install-deps.sh --tests    the same, with what tests/run.sh needs besides
-#   conf/install-deps.sh --compare  the same, with what sherd is compared with: bench/held.sh
+#   conf/install-deps.sh --compare  what building needs, and what bench/held.sh compares sherd with
 #   ... --check                     installs nothing; prints what is missing, exits 1 if anything is
 #
 # Says nothing when there is nothing to do. Needs root, or sudo, only to install.
