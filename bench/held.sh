@@ -117,16 +117,18 @@ redis_stop() {
 }
 also_at_exit() { redis_stop; }
 
-redis_until() { # FIELD VALUE: INFO of both replicas says so
+redis_until() { # TEXT WORD...: both replicas answer the command with a line TEXT
+    wanted=$1
+    shift
     for _ in $(seq 600); do
         good=yes
         for port in $replica_1 $replica_2; do
-            [ "$(redis_ask "$port" info | sed -n "s/^$1://p")" = "$2" ] || good=''
+            redis_ask "$port" "$@" | grep -qx "$wanted" || good=''
         done
         [ -z "$good" ] || return 0
         sleep 0.05
     done
-    echo "held.sh: Redis' replicas do not come to $1 = $2" >&2
+    echo "held.sh: Redis' replicas do not come to $wanted" >&2
     tail -n 5 "$scratch/redis.log" >&2
     exit 6
 }
@@ -136,7 +138,7 @@ redis_up() {
         primary=$(random_port) replica_1=$(random_port) replica_2=$(random_port)
         if redis_start "$primary" && redis_start "$replica_1" --replicaof 127.0.0.1 "$primary" &&
             redis_start "$replica_2" --replicaof 127.0.0.1 "$primary"; then
-            redis_until master_link_status up
+            redis_until master_link_status:up info replication
             return
         fi
         redis_stop
@@ -160,9 +162,7 @@ measure_redis() { # SIZE COUNT: sets used, data, redis_rss
     "$bench" resp --size "$1" --key "$key" --count "$2" |
         redis-cli -h 127.0.0.1 -p "$primary" --pipe >"$scratch/pipe" 2>&1
     grep -q "errors: 0, replies: $2$" "$scratch/pipe" || { cat "$scratch/pipe" >&2; exit 6; }
-    redis_until master_repl_offset "$(redis_ask "$primary" info replication |
-        sed -n 's/^master_repl_offset://p')"
-    redis_until db0 "keys=$2,expires=0,avg_ttl=0"
+    redis_until "$2" dbsize
     sleep 1 # it rehashes and trims buffers in the background
     used=$(divide $(($(redis_sum used_memory) - used)) $(($1 * $2)) 3)
     data=$(divide $(($(redis_sum used_memory_dataset) - data)) $(($1 * $2)) 3)
