@@ -116,7 +116,8 @@ static int run(const struct bench_options *o)
     int code = bench_cluster_conf(o, conf);
 
     if (code == 0 && o->size == 0)
-        code = bench_fail(BENCH_USAGE, "--size must not be 0: an empty value has no bytes to compare with");
+        code = bench_fail(BENCH_USAGE,
+                          "--size must not be 0: an empty value has no bytes to compare with");
     if (code == 0) code = bench_node_client(conf, &client);
     if (code == 0) code = measure(o, conf, client);
     sherd_close(client);
