@@ -21,7 +21,7 @@ enum bench_exit {
 struct bench_options {
     bool json, help, set, get;
     const char *dir, *conf, *sherd, *code; /* NULL: not given */
-    uint64_t size, count, depth, threads, runs, timeout_ms;
+    uint64_t size, key, count, depth, threads, runs, timeout_ms;
     uint64_t warmup, mix; /* BENCH_NOT_GIVEN: not given */
     uint64_t node, servers, batch, record, answer;
     uint64_t cell_ms;
@@ -35,6 +35,7 @@ enum bench_option {
     BENCH_DIR,
     BENCH_CONF,
     BENCH_SIZE,
+    BENCH_KEY,
     BENCH_COUNT,
     BENCH_DEPTH,
     BENCH_THREADS,
@@ -63,7 +64,8 @@ struct bench_command {
     int (*run)(const struct bench_options *options);
 };
 
-extern const struct bench_command bench_load, bench_rebuild, bench_codec, bench_ceiling;
+extern const struct bench_command bench_load, bench_rebuild, bench_held, bench_resp, bench_codec,
+    bench_ceiling;
 
 /* Reads the options of `command` from argv[1..]. 0, or an exit code. */
 int bench_options_parse(const struct bench_command *command, int argc, char **argv,

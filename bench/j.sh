@@ -26,49 +26,15 @@ while [ $# -gt 0 ]; do
     shift 2
 done
 
-find_program() { # NAME: below the build folder
-    find "$build" -name "$1" -type f -perm -u+x 2>/dev/null | head -n 1
-}
-sherd=$(find_program sherd)
-bench=$(find_program sherd-bench)
-if [ -z "$sherd" ] || [ -z "$bench" ]; then
-    echo "j.sh: no sherd and sherd-bench in $build: run cmake --preset release, and" \
-        "cmake --build --preset release" >&2
-    exit 6
-fi
-
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/sherd-j.XXXXXX") || exit 6
+# shellcheck source=bench/local.sh
+. "$root/bench/local.sh"
 [ -n "$dir" ] || dir=$scratch/cluster
-running=''
-
-cluster_up() {
-    "$sherd" cluster up --nodes 6 --code 4+2 --dir "$dir" --base-port "$base_port" \
-        --max-memory 2GiB --recovery-rate 0 >"$scratch/up" 2>&1 || {
-        cat "$scratch/up" >&2
-        exit 6
-    }
-    running=yes
-}
-
-cluster_down() {
-    [ -z "$running" ] || "$sherd" cluster down --dir "$dir" >/dev/null 2>&1
-    running=''
-}
-
-finish() {
-    cluster_down
-    rm -rf "$scratch"
-}
-trap finish EXIT
-trap 'exit 130' INT TERM
 
 failed=''
 table=$scratch/table
 : >"$table"
 
-value_of() { # NAME: its number in the line of JSON on stdin
-    sed -n "s/.*\"$1\":\([0-9.]*\).*/\1/p"
-}
+six_up() { cluster_up --nodes 6 --code 4+2 --base-port "$base_port" --recovery-rate 0; }
 
 judge() { # WHAT FIGURE UNIT TARGET CEILING CODE
     verdict=$(awk -v a="${2:-0}" -v b="$4" -v code="$6" \
@@ -117,20 +83,20 @@ if [ "$only" != rebuild ]; then
     small_get=$(ceiling get --count 100000 | value_of ops_s)
     large_set=$(ceiling set --record 256KiB --batch 1 --depth 16 --count 2000 | value_of mb_s)
     large_get=$(ceiling get --record 256KiB --batch 1 --depth 16 --count 2000 | value_of mb_s)
-    cluster_up
+    six_up
     load "1 KiB, depth 64: set" set ops_s /s 40000 "$small_set" --size 1KiB --depth 64 --count 200000
     load "1 KiB, depth 64: get" get ops_s /s 60000 "$small_get" --size 1KiB --depth 64 --count 200000
     cluster_down
-    cluster_up
+    six_up
     load "1 MiB, depth 16: set" set mb_s MB/s 500 "$large_set" --size 1MiB --depth 16 --count 1000
     load "1 MiB, depth 16: get" get mb_s MB/s 500 "$large_get" --size 1MiB --depth 16 --count 1000
     cluster_down
 fi
 if [ "$only" != load ]; then
-    cluster_up # 2 000 values of 1 MiB: 524 MB of shards on each node
+    six_up # 2 000 values of 1 MiB: 524 MB of shards on each node
     rebuild "rebuild, 1 MiB values" mb_s MB/s 150 --size 1MiB --count 2000 --depth 16
     cluster_down
-    cluster_up
+    six_up
     rebuild "rebuild, 1 KiB values" keys_s keys/s 30000 --size 1KiB --count 300000 --depth 64
     cluster_down
 fi

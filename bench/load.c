@@ -126,6 +126,7 @@ static int run_series(const struct bench_options *o, const char *conf, const cha
         .name = name,
         .read_share = read_share,
         .size = (size_t)o->size,
+        .key_size = (size_t)o->key,
         .count = o->count,
         .warmup = o->warmup == BENCH_NOT_GIVEN ? o->count / 10 : o->warmup,
         .depth = (unsigned)o->depth,
@@ -174,8 +175,9 @@ const struct bench_command bench_load = {
         "Latency is from sherd_submit to the callback, of the run with the median rate.\n\n"
         "  sherd-bench load --dir /tmp/six --size 1KiB --count 200000 --depth 64\n"
         "  sherd-bench load --dir /tmp/six --size 1MiB --count 1000 --depth 16 --get\n",
-    .options = BENCH_TAKES(DIR) | BENCH_TAKES(CONF) | BENCH_TAKES(SIZE) | BENCH_TAKES(COUNT) |
-               BENCH_TAKES(DEPTH) | BENCH_TAKES(THREADS) | BENCH_TAKES(RUNS) | BENCH_TAKES(WARMUP) |
-               BENCH_TAKES(TIMEOUT) | BENCH_TAKES(SET) | BENCH_TAKES(GET) | BENCH_TAKES(MIX),
+    .options = BENCH_TAKES(DIR) | BENCH_TAKES(CONF) | BENCH_TAKES(SIZE) | BENCH_TAKES(KEY) |
+               BENCH_TAKES(COUNT) | BENCH_TAKES(DEPTH) | BENCH_TAKES(THREADS) | BENCH_TAKES(RUNS) |
+               BENCH_TAKES(WARMUP) | BENCH_TAKES(TIMEOUT) | BENCH_TAKES(SET) | BENCH_TAKES(GET) |
+               BENCH_TAKES(MIX),
     .run = run,
 };

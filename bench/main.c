@@ -7,8 +7,8 @@
 
 #include "bench/bench.h"
 
-static const struct bench_command *const commands[] = {&bench_load, &bench_rebuild, &bench_codec,
-                                                       &bench_ceiling};
+static const struct bench_command *const commands[] = {&bench_load, &bench_rebuild, &bench_held,
+                                                       &bench_resp, &bench_codec,   &bench_ceiling};
 
 static uint64_t read_clock(clockid_t clock)
 {

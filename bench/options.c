@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "bench/bench.h"
+#include "bench/values.h"
 
 enum kind { FLAG, TEXT, NUMBER, SIZE };
 
@@ -40,6 +41,8 @@ static const struct row {
     [BENCH_CONF] = {"conf", TEXT, FIELD(conf), 0, 0, "FILE",
                     "the cluster that FILE describes (default: $SHERD_CONF)"},
     [BENCH_SIZE] = {"size", SIZE, FIELD(size), 0, VALUE_MAX, "SIZE", "of a value (default: 1KiB)"},
+    [BENCH_KEY] = {"key", NUMBER, FIELD(key), BENCH_KEY_SIZE_MIN, BENCH_KEY_SIZE_MAX, "BYTES",
+                   "of a key (default: 16)"},
     [BENCH_COUNT] = {"count", NUMBER, FIELD(count), 1, COUNT_MAX, "N",
                      "keys, and operations of a run (default: 100000)"},
     [BENCH_DEPTH] = {"depth", NUMBER, FIELD(depth), 1, DEPTH_MAX, "N",
@@ -170,6 +173,7 @@ int bench_options_parse(const struct bench_command *command, int argc, char **ar
     int answer;
 
     *out = (struct bench_options){.size = 1024,
+                                  .key = BENCH_KEY_SIZE_MIN,
                                   .count = 100000,
                                   .depth = 64,
                                   .threads = 1,

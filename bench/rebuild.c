@@ -1,7 +1,6 @@
 /* rebuild.c - sherd-bench rebuild: how fast a node that came back empty gets its shards again. */
 #include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,23 +8,15 @@
 
 #include "bench/bench.h"
 #include "bench/cluster.h"
+#include "bench/node.h"
 #include "bench/workers.h"
 
 enum {
     LOOK_EVERY_MS = 10, /* each look costs the node one answer */
     SHOW_EVERY_MS = 500,
-    STATS_TIMEOUT_MS = 2000,
 };
 
 static const uint64_t give_up_ns = UINT64_C(300) * 1000000000; /* of one rebuild */
-
-/* What a node says of itself. */
-struct state {
-    char incarnation[32];
-    uint64_t voting, learning, unclean, sealing;
-    uint64_t shards, shard_bytes;
-    uint64_t rebuilt_keys, rebuilt_bytes;
-};
 
 struct rebuilt {
     double seconds;       /* from the first learner partition seen to the last vote */
@@ -33,50 +24,7 @@ struct rebuilt {
     uint64_t keys, bytes; /* made anew in `seconds`: what was there at the first look is left out */
 };
 
-static uint64_t number_at(const json_t *object, const char *group, const char *name)
-{
-    return (uint64_t)json_integer_value(json_object_get(json_object_get(object, group), name));
-}
-
-static int read_state(const char *text, struct state *out)
-{
-    json_t *json = json_loads(text, 0, NULL);
-    const char *incarnation = json_string_value(json_object_get(json, "incarnation"));
-
-    if (json == NULL || incarnation == NULL) {
-        json_decref(json);
-        return -EBADMSG;
-    }
-    *out = (struct state){
-        .voting = number_at(json, "partitions", "voting"),
-        .learning = number_at(json, "partitions", "learning"),
-        .unclean = number_at(json, "partitions", "unclean"),
-        .sealing = number_at(json, "partitions", "sealing"),
-        .shards = number_at(json, "store", "shards"),
-        .shard_bytes = number_at(json, "store", "shard_bytes"),
-        .rebuilt_keys = number_at(json, "recovery", "rebuilt_keys"),
-        .rebuilt_bytes = number_at(json, "recovery", "rebuilt_bytes"),
-    };
-    snprintf(out->incarnation, sizeof(out->incarnation), "%s", incarnation);
-    json_decref(json);
-    return 0;
-}
-
-/* 0; -EAGAIN: the node does not answer now. */
-static int look(struct sherd_client *client, unsigned node, struct state *out)
-{
-    enum sherd_outcome outcome = SHERD_OK;
-    char *text = NULL;
-    int rc = sherd_node_stats(client, (uint16_t)node, &outcome, &text);
-
-    if (rc < 0) return rc;
-    if (outcome != SHERD_OK) return -EAGAIN;
-    rc = read_state(text, out);
-    free(text);
-    return rc;
-}
-
-static void show_progress(const struct state *now, const struct state *before)
+static void show_progress(const struct bench_node *now, const struct bench_node *before)
 {
     if (!isatty(STDERR_FILENO)) return;
     fprintf(stderr, "\r  votes in %" PRIu64 " of %" PRIu64 " partitions, %.1f MB rebuilt   ",
@@ -85,7 +33,7 @@ static void show_progress(const struct state *now, const struct state *before)
 }
 
 /* Whether the node that now answers is another life of it, and votes wherever it did. */
-static bool is_rebuilt(const struct state *now, const struct state *before)
+static bool is_rebuilt(const struct bench_node *now, const struct bench_node *before)
 {
     return strcmp(now->incarnation, before->incarnation) != 0 && now->learning == 0 &&
            now->sealing == 0 && now->voting >= before->voting;
@@ -93,14 +41,14 @@ static bool is_rebuilt(const struct state *now, const struct state *before)
 
 /* Watches the node, started at `started`, until it votes everywhere. `before`: its state before it
  * was killed. 0, or an exit code. */
-static int watch(struct sherd_client *client, unsigned node, const struct state *before,
+static int watch(struct sherd_client *client, unsigned node, const struct bench_node *before,
                  uint64_t started, struct rebuilt *out)
 {
     uint64_t now = started, first_ns = 0, shown = started;
-    struct state state = {0}, first = {0};
+    struct bench_node state = {0}, first = {0};
 
     while (now - started < give_up_ns) {
-        int rc = look(client, node, &state);
+        int rc = bench_node_look(client, node, &state);
         now = bench_now_ns();
         if (rc < 0 && rc != -EAGAIN)
             return bench_fail(BENCH_ENVIRONMENT, "stats of node %u: %s", node, strerror(-rc));
@@ -132,11 +80,11 @@ static int watch(struct sherd_client *client, unsigned node, const struct state 
 }
 
 /* The shards that the node had, it must have again: a vote alone would be a poor proof. */
-static int check_whole(struct sherd_client *client, unsigned node, const struct state *before)
+static int check_whole(struct sherd_client *client, unsigned node, const struct bench_node *before)
 {
-    struct state after = {0};
+    struct bench_node after = {0};
 
-    if (look(client, node, &after) != 0)
+    if (bench_node_look(client, node, &after) != 0)
         return bench_fail(BENCH_FAILED, "node %u does not answer after its rebuild", node);
     if (after.shards >= before->shards && after.shard_bytes >= before->shard_bytes) return 0;
     return bench_fail(BENCH_FAILED,
@@ -149,11 +97,11 @@ static int rebuild_once(const struct bench_options *o, struct sherd_client *clie
                         struct rebuilt *out)
 {
     unsigned node = (unsigned)o->node;
-    struct state before = {0};
+    struct bench_node before = {0};
     uint64_t started;
     int code;
 
-    if (look(client, node, &before) != 0)
+    if (bench_node_look(client, node, &before) != 0)
         return bench_fail(BENCH_ENVIRONMENT, "node %u does not answer", node);
     if (before.voting == 0)
         return bench_fail(BENCH_ENVIRONMENT, "node %u votes nowhere: nothing to rebuild", node);
@@ -217,6 +165,7 @@ static int pass(const struct bench_options *o, const char *conf, const char *nam
         .name = name,
         .read_share = read_share,
         .size = (size_t)o->size,
+        .key_size = (size_t)o->key,
         .count = o->count,
         .depth = (unsigned)o->depth,
         .threads = 1,
@@ -235,21 +184,17 @@ static int pass(const struct bench_options *o, const char *conf, const char *nam
 
 static int run(const struct bench_options *o)
 {
-    struct sherd_options options = {.timeout_ms = STATS_TIMEOUT_MS};
     struct sherd_client *client = NULL;
-    char conf[BENCH_PATH_SIZE], error[512] = "";
-    int code, rc;
+    char conf[BENCH_PATH_SIZE];
+    int code;
 
     if (o->dir == NULL)
         return bench_fail(BENCH_USAGE,
                           "--dir is missing: only nodes of a local cluster are killed");
     code = bench_cluster_conf(o, conf);
     if (code == 0) code = pass(o, conf, "load before the rebuild", 0);
-    if (code != 0) return code;
-    options.conf = conf;
-    rc = sherd_open(&options, &client, error, sizeof(error));
-    if (rc < 0) return bench_fail(BENCH_ENVIRONMENT, "%s", error[0] ? error : strerror(-rc));
-    code = run_all(o, client);
+    if (code == 0) code = bench_node_client(conf, &client);
+    if (code == 0) code = run_all(o, client);
     sherd_close(client);
     if (code == 0) code = pass(o, conf, "reads after the rebuild", 100);
     return code;

@@ -23,11 +23,13 @@ static void put_digits(char *at, int count, uint64_t number, unsigned base)
     }
 }
 
-void bench_key(uint64_t index, size_t size, char out[BENCH_KEY_SIZE])
+struct bench_key bench_key_of(uint64_t index, size_t size, size_t key_size)
 {
-    out[0] = 'b';
-    put_digits(out + 1, 5, size, 36);
-    put_digits(out + 6, BENCH_KEY_SIZE - 6, index, 10);
+    struct bench_key key = {.size = key_size, .text = "b"};
+
+    put_digits(key.text + 1, 5, size, 36);
+    put_digits(key.text + 6, (int)key_size - 6, index, 10);
+    return key;
 }
 
 void bench_value_fill(struct bench_random *r, unsigned char *value, size_t size)
@@ -38,18 +40,18 @@ void bench_value_fill(struct bench_random *r, unsigned char *value, size_t size)
     }
 }
 
-void bench_value_mark(const char key[BENCH_KEY_SIZE], unsigned char *value, size_t size)
+void bench_value_mark(const struct bench_key *key, unsigned char *value, size_t size)
 {
-    uint64_t hash = sherd_hash_key(key, BENCH_KEY_SIZE);
+    uint64_t hash = sherd_hash_key(key->text, key->size);
     size_t part = size < sizeof(hash) ? size : sizeof(hash);
 
     memcpy(value + size - part, &hash, part);
     memcpy(value, &hash, part);
 }
 
-bool bench_value_is_of(const char key[BENCH_KEY_SIZE], const unsigned char *value, size_t size)
+bool bench_value_is_of(const struct bench_key *key, const unsigned char *value, size_t size)
 {
-    uint64_t hash = sherd_hash_key(key, BENCH_KEY_SIZE);
+    uint64_t hash = sherd_hash_key(key->text, key->size);
     size_t part = size < sizeof(hash) ? size : sizeof(hash);
 
     if (size == 0) return true;

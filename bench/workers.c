@@ -21,7 +21,7 @@ struct slot {
     struct worker *worker;
     uint64_t started_ns;
     unsigned reissues; /* of this set */
-    char key[BENCH_KEY_SIZE];
+    struct bench_key key;
     unsigned char *value;
 };
 
@@ -53,7 +53,7 @@ static bool is_good(const struct slot *s, struct bench_tally *t)
     if (op->outcome != SHERD_OK) return false;
     if (op->kind != SHERD_OP_GET) return true;
     if (op->result.size == s->worker->work->size &&
-        bench_value_is_of(s->key, op->result.data, op->result.size))
+        bench_value_is_of(&s->key, op->result.data, op->result.size))
         return true;
     t->wrong++;
     return false;
@@ -108,12 +108,12 @@ static void take_next(struct worker *w, struct slot *s)
 
     if (w->left == 0) return;
     w->left--;
-    bench_key(choose_key(w), work->size, s->key);
-    if (!read) bench_value_mark(s->key, s->value, work->size);
+    s->key = bench_key_of(choose_key(w), work->size, work->key_size);
+    if (!read) bench_value_mark(&s->key, s->value, work->size);
     s->op = (struct sherd_op){
         .kind = read ? SHERD_OP_GET : SHERD_OP_SET,
-        .key = {s->key,   BENCH_KEY_SIZE       },
-        .value = {s->value, read ? 0 : work->size},
+        .key = {s->key.text, s->key.size          },
+        .value = {s->value,    read ? 0 : work->size},
         .timeout_ms = work->timeout_ms,
         .done = on_done,
         .context = s,

@@ -18,6 +18,7 @@ struct bench_work {
     const char *name;    /* of the workload, for reports */
     unsigned read_share; /* per cent: 0 writes every key once, in order; else keys at random */
     size_t size;         /* bytes of a value */
+    size_t key_size;     /* bytes of a key */
     uint64_t count;      /* keys, and operations measured */
     uint64_t warmup;     /* operations not measured */
     unsigned depth, threads;

@@ -3,6 +3,7 @@
 #
 #   conf/install-deps.sh            installs what building needs and is missing
 #   conf/install-deps.sh --tests    the same, with what tests/run.sh needs besides
+#   conf/install-deps.sh --compare  what building needs, and what bench/held.sh compares sherd with
 #   ... --check                     installs nothing; prints what is missing, exits 1 if anything is
 #
 # Says nothing when there is nothing to do. Needs root, or sudo, only to install.
@@ -12,6 +13,7 @@ build="gcc libc6-dev cmake ninja-build pkg-config libisal-dev libzmq3-dev libczm
     libxxhash-dev libconfuse-dev libjansson-dev liblmdb-dev libmd-dev"
 tests="libcmocka-dev clang libclang-rt-14-dev spin gcovr patch
     iproute2 nftables" # network namespaces: tests/chaos
+compare=redis-server # only to be run by hand: no test in the normal run needs it
 
 usage() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; }
 
@@ -52,6 +54,7 @@ for option in "$@"; do
     case $option in
     --check) check=yes ;;
     --tests) packages="$build $tests" ;;
+    --compare) packages="$build $compare" ;;
     --help | -h)
         usage
         exit 0

@@ -25,6 +25,7 @@ struct memory {
 struct pieces {
     struct sherd_store_cell *entry;  /* the new entry */
     struct sherd_store_cell *bounds; /* bounds, if there was no cell for them yet */
+    struct sherd_store_block *block; /* for the chain, if it outgrows what it has */
 };
 
 static struct memory *memory_of(struct sherd_store *s) { return (struct memory *)s; }
@@ -48,7 +49,7 @@ static void count_cell(struct memory *m, struct sherd_store_cell *c, int times)
     if (committed && (c->meta_flags & SHERD_META_TOMBSTONE)) m->stats.tombstones += by;
     if (c->flags & SHERD_CELL_SHARD) {
         m->stats.shards += by;
-        m->stats.shard_bytes += by * c->shard_size;
+        m->stats.shard_bytes += by * sherd_store_cell_shard_size(c);
     }
 }
 
@@ -58,18 +59,20 @@ static void drop_cell(struct memory *m, struct sherd_store_cell *c)
     sherd_store_cell_free(c);
 }
 
-static void drop_chain(struct memory *m, struct sherd_store_cell *c)
+static void drop_chain(struct memory *m, struct sherd_store_chain chain)
 {
-    while (c) {
-        struct sherd_store_cell *next = c->next;
-        drop_cell(m, c);
-        c = next;
-    }
+    struct sherd_store_cells cells;
+
+    sherd_store_chain_cells(chain, &cells);
+    for (uint8_t i = 0; i < cells.count; i++)
+        drop_cell(m, cells.at[i]);
+    m->stats.bytes -= sherd_store_chain_bytes(chain);
+    sherd_store_chain_fini(chain);
 }
 
 static void remove_key(struct memory *m, struct sherd_store_table *t, struct sherd_store_slot *slot)
 {
-    drop_chain(m, slot->cell);
+    drop_chain(m, slot->chain);
     m->stats.keys--;
     m->stats.bytes -= sherd_store_table_bytes(t);
     sherd_store_table_remove(t, slot);
@@ -87,34 +90,39 @@ static int reserve_slot(struct memory *m, struct sherd_store_table *t)
     return rc;
 }
 
-static uint8_t count_entries(const struct sherd_store_cell *c)
+/* NULL: the key has none. They are the last of its cells. */
+static struct sherd_store_cell *bounds_of(const struct sherd_store_cells *cells)
 {
-    uint8_t count = 0;
+    struct sherd_store_cell *last = cells->count > 0 ? cells->at[cells->count - 1] : NULL;
 
-    for (; c && !(c->flags & SHERD_CELL_BOUNDS); c = c->next)
-        count++;
-    return count;
+    return last && (last->flags & SHERD_CELL_BOUNDS) ? last : NULL;
 }
 
-static struct sherd_store_cell *bounds_of(struct sherd_store_cell *c)
+static uint8_t count_entries(const struct sherd_store_cells *cells)
 {
-    while (c && !(c->flags & SHERD_CELL_BOUNDS))
-        c = c->next;
-    return c;
+    return (uint8_t)(cells->count - (bounds_of(cells) != NULL));
 }
 
-/* Only the fields in use are written: a record has room for twelve entries, and nearly always one
- * of them is used. */
-static void fill_record(struct sherd_store_cell *c, struct sherd_record *out)
+/* Only the fields in use are written: a record has room for many entries, and nearly always one of
+ * them is used. */
+static void fill_record(struct sherd_store_chain chain, struct sherd_record *out)
 {
-    uint8_t i = count_entries(c);
+    struct sherd_store_cells cells;
+    const struct sherd_store_cell *bounds;
 
-    SHERD_ASSERT(i <= SHERD_ENTRIES_MAX);
-    out->count = i;
-    for (; i > 0; c = c->next)
-        sherd_store_cell_entry(c, &out->entries[--i]);
+    sherd_store_chain_cells(chain, &cells);
+    bounds = bounds_of(&cells);
+    out->count = count_entries(&cells);
+    SHERD_ASSERT(out->count <= SHERD_ENTRIES_MAX);
+    for (uint8_t i = 0; i < out->count; i++)
+        sherd_store_cell_entry(cells.at[i], &out->entries[i]);
     out->promised = out->refused = SHERD_BALLOT_ZERO;
-    if (c) sherd_store_cell_bounds(c, &out->promised, &out->refused);
+    if (bounds) sherd_store_cell_bounds(bounds, &out->promised, &out->refused);
+}
+
+static struct sherd_store_chain chain_of(const struct sherd_store_slot *slot)
+{
+    return slot ? slot->chain : (struct sherd_store_chain){0};
 }
 
 static int memory_load(struct sherd_store *s, const struct sherd_store_key *key, bool with_shards,
@@ -124,7 +132,7 @@ static int memory_load(struct sherd_store *s, const struct sherd_store_key *key,
         sherd_store_table_find(table_of(s, key->partition), key->hash, key->key);
 
     (void)with_shards;
-    fill_record(slot ? slot->cell : NULL, out);
+    fill_record(chain_of(slot), out);
     return 0;
 }
 
@@ -135,27 +143,32 @@ static const struct sherd_entry *new_entry(const struct sherd_record *r)
     return NULL;
 }
 
-static int allocate(const struct sherd_store_key *key, const struct sherd_record *record,
-                    const struct sherd_change *change, bool framed, bool with_bounds,
-                    struct pieces *out)
+static int allocate(const struct sherd_store_key *key, struct sherd_store_chain chain,
+                    const struct sherd_record *record, const struct sherd_change *change,
+                    bool framed, struct pieces *out)
 {
+    struct sherd_store_cells cells;
+    bool with_bounds = sherd_record_has_bounds(record);
+
+    sherd_store_chain_cells(chain, &cells);
     if (change->put) {
         const struct sherd_entry *e = new_entry(record);
         SHERD_ASSERT(e);
         out->entry = sherd_store_cell_of_entry(key->key, e, framed);
         if (!out->entry) return -ENOMEM;
     }
-    if (with_bounds) {
+    if (with_bounds && !bounds_of(&cells)) {
         out->bounds = sherd_store_cell_of_bounds(key->key);
         if (!out->bounds) return -ENOMEM;
     }
-    return 0;
+    return sherd_store_chain_reserve(chain, (uint8_t)(record->count + with_bounds), &out->block);
 }
 
 static void free_pieces(struct pieces *p)
 {
     if (p->entry) sherd_store_cell_free(p->entry);
     if (p->bounds) sherd_store_cell_free(p->bounds);
+    free(p->block);
 }
 
 static void mark_cell(struct memory *m, struct sherd_store_cell *c, bool committed, bool shown)
@@ -167,48 +180,45 @@ static void mark_cell(struct memory *m, struct sherd_store_cell *c, bool committ
     count_cell(m, c, 1);
 }
 
-/* Drops and marks the cells of a chain as `change` says. Who stays is linked anew by link_chain. */
-static void change_chain(struct memory *m, struct sherd_store_cell *c,
-                         const struct sherd_change *change)
+/* Drops and marks a key's entries as `change` says. */
+static void change_entries(struct memory *m, const struct sherd_store_cells *cells,
+                           const struct sherd_change *change)
 {
-    uint8_t i = count_entries(c);
+    uint8_t count = count_entries(cells); /* asks the last cell, which may go */
 
-    while (c && i-- > 0) {
-        struct sherd_store_cell *next = c->next;
+    for (uint8_t i = 0; i < count; i++) {
         if (change->dropped >> i & 1)
-            drop_cell(m, c);
+            drop_cell(m, cells->at[i]);
         else
-            mark_cell(m, c, change->committed >> i & 1, change->shown >> i & 1);
-        c = next;
+            mark_cell(m, cells->at[i], change->committed >> i & 1, change->shown >> i & 1);
     }
 }
 
-/* The chain that `record` describes, newest first; `added` is its entry without a handle. */
-static struct sherd_store_cell *link_chain(const struct sherd_record *record,
-                                           struct sherd_store_cell *added,
-                                           struct sherd_store_cell *bounds)
+/* The cells that `record` describes; `added` is its entry without a handle. */
+static void list_cells(const struct sherd_record *record, struct sherd_store_cell *added,
+                       struct sherd_store_cell *bounds, struct sherd_store_cells *out)
 {
-    struct sherd_store_cell *head = bounds;
-
+    out->count = record->count;
     for (uint8_t i = 0; i < record->count; i++) {
         struct sherd_store_cell *c = record->entries[i].handle;
-        if (!c) c = added;
-        SHERD_ASSERT(c);
-        c->next = head;
-        head = c;
+        out->at[i] = c ? c : added;
+        SHERD_ASSERT(out->at[i]);
     }
-    return head;
+    if (bounds) out->at[out->count++] = bounds;
 }
 
 /* Everything is allocated: from here on nothing fails. */
-static struct sherd_store_cell *apply_to_chain(struct memory *m, struct sherd_store_cell *chain,
+static struct sherd_store_chain apply_to_chain(struct memory *m, struct sherd_store_chain chain,
                                                const struct sherd_record *record,
                                                const struct sherd_change *change,
                                                const struct pieces *new)
 {
-    struct sherd_store_cell *bounds = bounds_of(chain);
+    struct sherd_store_cells before, after;
+    struct sherd_store_cell *bounds;
 
-    change_chain(m, chain, change);
+    sherd_store_chain_cells(chain, &before);
+    bounds = bounds_of(&before);
+    change_entries(m, &before, change);
     if (new->entry) count_cell(m, new->entry, 1);
     if (new->bounds) count_cell(m, new->bounds, 1);
     if (bounds && !sherd_record_has_bounds(record)) {
@@ -217,7 +227,11 @@ static struct sherd_store_cell *apply_to_chain(struct memory *m, struct sherd_st
     }
     if (new->bounds) bounds = new->bounds;
     if (bounds) sherd_store_cell_set_bounds(bounds, record->promised, record->refused);
-    return link_chain(record, new->entry, bounds);
+    list_cells(record, new->entry, bounds, &after);
+    m->stats.bytes -= sherd_store_chain_bytes(chain);
+    chain = sherd_store_chain_replace(chain, &after, new->block);
+    m->stats.bytes += sherd_store_chain_bytes(chain);
+    return chain;
 }
 
 static int memory_apply(struct sherd_store *s, const struct sherd_store_key *key,
@@ -227,17 +241,16 @@ static int memory_apply(struct sherd_store *s, const struct sherd_store_key *key
     struct memory *m = memory_of(s);
     struct sherd_store_table *t = table_of(s, key->partition);
     struct sherd_store_slot *slot = sherd_store_table_find(t, key->hash, key->key);
-    struct sherd_store_cell *chain = slot ? slot->cell : NULL;
+    struct sherd_store_chain chain = chain_of(slot);
     bool empty = change->forget || (record->count == 0 && !sherd_record_has_bounds(record));
-    struct pieces new = {NULL, NULL};
+    struct pieces new = {NULL, NULL, NULL};
     int rc = 0;
 
     if (empty) {
         if (slot) remove_key(m, t, slot);
         return 0;
     }
-    rc = allocate(key, record, change, frame != NULL,
-                  sherd_record_has_bounds(record) && !bounds_of(chain), &new);
+    rc = allocate(key, chain, record, change, frame != NULL, &new);
     if (rc == 0 && !slot) rc = reserve_slot(m, t);
     if (rc < 0) {
         free_pieces(&new);
@@ -246,7 +259,7 @@ static int memory_apply(struct sherd_store *s, const struct sherd_store_key *key
     if (new.entry && sherd_store_cell_frame(new.entry)) sherd_store_cell_take(new.entry, frame);
     chain = apply_to_chain(m, chain, record, change, &new);
     if (slot) {
-        slot->cell = chain;
+        slot->chain = chain;
     } else {
         sherd_store_table_insert(t, key->hash, chain);
         m->stats.keys++;
@@ -260,7 +273,8 @@ static zmq_msg_t *memory_frame(struct sherd_store *s, void *handle)
     return sherd_store_cell_frame(handle);
 }
 
-/* Counts what an entry may take at most: its cell, a cell of bounds, its frame, a larger table. */
+/* Counts what an entry may take at most: its cell, a cell of bounds, its frame, a block, a larger
+ * table. */
 static bool memory_has_room(const struct sherd_store *s, size_t key_size, size_t shard_size,
                             bool use_reserve)
 {
@@ -268,7 +282,7 @@ static bool memory_has_room(const struct sherd_store *s, size_t key_size, size_t
     uint64_t limit = m->stats.bytes_max;
     uint64_t reserve = limit / RESERVE_PART;
     uint64_t need = 2 * (SHERD_CELL_HEADER_BYTES_MAX + key_size + ROUNDING_BYTES_MAX) + shard_size +
-                    SHERD_CELL_ZMQ_BYTES + m->table_bytes_max;
+                    SHERD_CELL_ZMQ_BYTES + SHERD_CHAIN_BYTES_MAX + m->table_bytes_max;
 
     /* A delete replaces what it deletes: a full store can always be emptied. */
     if (use_reserve && shard_size == 0) {
@@ -289,9 +303,9 @@ static int memory_next(struct sherd_store *s, uint16_t partition,
     (void)with_shards;
     if (!slot) return 0;
     key->partition = partition;
-    key->hash = slot->hash;
-    key->key = sherd_store_cell_key(slot->cell);
-    fill_record(slot->cell, out);
+    key->hash = sherd_store_slot_hash(slot);
+    key->key = sherd_store_cell_key(sherd_store_chain_first(slot->chain));
+    fill_record(slot->chain, out);
     return 1;
 }
 
@@ -300,14 +314,13 @@ static int memory_strip(struct sherd_store *s, const struct sherd_store_key *key
     struct memory *m = memory_of(s);
     struct sherd_store_slot *slot =
         sherd_store_table_find(table_of(s, key->partition), key->hash, key->key);
-    struct sherd_store_cell **link = slot ? &slot->cell : NULL;
+    struct sherd_store_cell *cell = handle;
 
-    while (link && *link && *link != handle)
-        link = &(*link)->next;
-    SHERD_ASSERT(link && *link);
-    count_cell(m, *link, -1);
-    *link = sherd_store_cell_strip(*link);
-    count_cell(m, *link, 1);
+    SHERD_ASSERT(slot);
+    count_cell(m, cell, -1);
+    cell = sherd_store_cell_strip(cell);
+    slot->chain = sherd_store_chain_exchange(slot->chain, handle, cell);
+    count_cell(m, cell, 1);
     return 0;
 }
 
@@ -318,7 +331,7 @@ static void memory_drop_partition(struct sherd_store *s, uint16_t partition)
     struct sherd_store_slot *slot = sherd_store_table_walk(t, t->slots);
 
     for (; slot; slot = sherd_store_table_walk(t, slot + 1))
-        drop_chain(m, slot->cell);
+        drop_chain(m, slot->chain);
     m->stats.keys -= t->count;
     m->stats.bytes -= sherd_store_table_bytes(t);
     sherd_store_table_fini(t);

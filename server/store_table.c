@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <sherd/ecc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,33 +11,60 @@
 
 enum {
     CAPACITY_MIN = 8,
-    SLACK_MIN = 8,
-    SPARSE = 4, /* shrink below a quarter */
+    SLACK_MIN = 4,
+    PARTS = 16, /* one of them stays free */
+    GROW_MIN = 8,
+    GROW_PART = 8, /* grows by an eighth */
+    SPARSE = 4,    /* shrink below a quarter */
 };
 
 #define CAPACITY_MAX (UINT32_C(1) << 30)
 
 /* From the high bits: the low ones are the partition's, the same for all keys here. */
-static uint32_t home_of(uint64_t hash, uint32_t capacity)
+static uint32_t home_of(uint32_t hash_upper, uint32_t capacity)
 {
-    return (uint32_t)(((hash >> 32) * capacity) >> 32);
+    return (uint32_t)(((uint64_t)hash_upper * capacity) >> 32);
+}
+
+static uint32_t upper_half(uint64_t hash) { return (uint32_t)(hash >> 32); }
+
+static struct sherd_bytes key_of(const struct sherd_store_slot *slot)
+{
+    return sherd_store_cell_key(sherd_store_chain_first(slot->chain));
 }
 
 static int compare(const struct sherd_store_slot *slot, uint64_t hash, struct sherd_bytes key)
 {
-    if (slot->hash != hash) return slot->hash < hash ? -1 : 1;
-    return sherd_store_compare_keys(sherd_store_cell_key(slot->cell), key);
+    uint32_t upper = upper_half(hash);
+    int order;
+
+    if (slot->hash_upper != upper) return slot->hash_upper < upper ? -1 : 1;
+    order = sherd_store_compare_keys(key_of(slot), key);
+    if (order == 0) return 0;
+    uint64_t other = sherd_store_slot_hash(slot);
+    if (other != hash) return other < hash ? -1 : 1;
+    return order;
 }
 
 /* The first slot, from the home on, that is empty or not before the key; t->length: none. */
 static uint32_t lower_bound(const struct sherd_store_table *t, uint64_t hash,
                             struct sherd_bytes key)
 {
-    uint32_t i = home_of(hash, t->capacity);
+    uint32_t upper = upper_half(hash);
+    uint32_t i = home_of(upper, t->capacity);
 
-    while (i < t->length && t->slots[i].cell && compare(&t->slots[i], hash, key) < 0)
+    while (i < t->length && t->slots[i].chain.at && t->slots[i].hash_upper < upper)
+        i++;
+    while (i < t->length && t->slots[i].chain.at && compare(&t->slots[i], hash, key) < 0)
         i++;
     return i;
+}
+
+uint64_t sherd_store_slot_hash(const struct sherd_store_slot *slot)
+{
+    struct sherd_bytes key = key_of(slot);
+
+    return sherd_hash_key(key.data, key.size);
 }
 
 struct sherd_store_slot *sherd_store_table_find(const struct sherd_store_table *t, uint64_t hash,
@@ -44,7 +72,7 @@ struct sherd_store_slot *sherd_store_table_find(const struct sherd_store_table *
 {
     uint32_t i = lower_bound(t, hash, key);
 
-    if (i == t->length || !t->slots[i].cell) return NULL;
+    if (i == t->length || !t->slots[i].chain.at) return NULL;
     return compare(&t->slots[i], hash, key) == 0 ? &t->slots[i] : NULL;
 }
 
@@ -52,7 +80,7 @@ struct sherd_store_slot *sherd_store_table_walk(const struct sherd_store_table *
                                                 struct sherd_store_slot *slot)
 {
     for (; t->count > 0 && slot < t->slots + t->length; slot++)
-        if (slot->cell) return slot;
+        if (slot->chain.at) return slot;
     return NULL;
 }
 
@@ -74,8 +102,8 @@ static uint32_t lay_out(const struct sherd_store_table *t, uint32_t capacity,
     uint32_t end = 0;
 
     for (uint32_t i = 0; i < t->length; i++) {
-        if (!t->slots[i].cell) continue;
-        uint32_t home = home_of(t->slots[i].hash, capacity);
+        if (!t->slots[i].chain.at) continue;
+        uint32_t home = home_of(t->slots[i].hash_upper, capacity);
         if (home > end) end = home;
         if (to) to[end] = t->slots[i];
         end++;
@@ -87,7 +115,7 @@ static int resize(struct sherd_store_table *t, uint32_t capacity)
 {
     uint32_t end = lay_out(t, capacity, NULL);
     uint32_t beyond = end > capacity ? end - capacity : 0;
-    uint32_t length = capacity + beyond + beyond / 2 + SLACK_MIN;
+    uint32_t length = capacity + beyond + beyond / 4 + SLACK_MIN;
     struct sherd_store_slot *slots = calloc(length, sizeof(*slots));
 
     if (!slots) return -ENOMEM;
@@ -102,25 +130,26 @@ static int resize(struct sherd_store_table *t, uint32_t capacity)
 int sherd_store_table_reserve(struct sherd_store_table *t)
 {
     if (t->capacity == 0) return resize(t, CAPACITY_MIN);
-    if (((uint64_t)t->count + 1) * 5 > (uint64_t)t->capacity * 4) {
+    if (((uint64_t)t->count + 1) * PARTS > (uint64_t)t->capacity * (PARTS - 1)) {
+        uint32_t more = t->capacity / GROW_PART;
         if (t->capacity > CAPACITY_MAX) return -ENOMEM;
-        return resize(t, t->capacity + t->capacity / 2);
+        return resize(t, t->capacity + (more < GROW_MIN ? GROW_MIN : more));
     }
-    if (t->slots[t->length - 1].cell) return resize(t, t->capacity); /* the slack is used up */
+    if (t->slots[t->length - 1].chain.at) return resize(t, t->capacity); /* the slack is used up */
     return 0;
 }
 
 void sherd_store_table_insert(struct sherd_store_table *t, uint64_t hash,
-                              struct sherd_store_cell *cell)
+                              struct sherd_store_chain chain)
 {
-    uint32_t at = lower_bound(t, hash, sherd_store_cell_key(cell));
+    uint32_t at = lower_bound(t, hash, sherd_store_cell_key(sherd_store_chain_first(chain)));
     uint32_t end = at;
 
-    while (end < t->length && t->slots[end].cell)
+    while (end < t->length && t->slots[end].chain.at)
         end++;
     SHERD_ASSERT(end < t->length);
     memmove(&t->slots[at + 1], &t->slots[at], (end - at) * sizeof(t->slots[0]));
-    t->slots[at] = (struct sherd_store_slot){hash, cell};
+    t->slots[at] = (struct sherd_store_slot){upper_half(hash), chain};
     t->count++;
 }
 
@@ -129,10 +158,11 @@ void sherd_store_table_remove(struct sherd_store_table *t, struct sherd_store_sl
     uint32_t at = (uint32_t)(slot - t->slots);
     uint32_t end = at + 1;
 
-    while (end < t->length && t->slots[end].cell && home_of(t->slots[end].hash, t->capacity) < end)
+    while (end < t->length && t->slots[end].chain.at &&
+           home_of(t->slots[end].hash_upper, t->capacity) < end)
         end++;
     memmove(&t->slots[at], &t->slots[at + 1], (end - at - 1) * sizeof(t->slots[0]));
-    t->slots[end - 1] = (struct sherd_store_slot){0, NULL};
+    t->slots[end - 1] = (struct sherd_store_slot){0};
     t->count--;
     if (t->count == 0)
         sherd_store_table_fini(t);

@@ -10,9 +10,10 @@
 # Stages; presets build in build/<preset>. A stage that fails does not stop the next. Missing
 # packages are installed first.
 #   dev         address and undefined sanitizers; every test
-#   chaos       two minutes of real faults, and one with the servers' state on disk, in the dev build,
-#               beside the next stages, to fuzz
-#   release     -O2; 200 000 schedules of the simulator, with their figures
+#   chaos       two minutes of real faults, and one with the servers' state on disk, in the dev
+#               build, beside the next stages, to fuzz
+#   release     -O2; 200 000 schedules of the simulator, with their figures; tidy tests, and those
+#               of memory, labelled release
 #   tsan        thread sanitizer; tests labelled tsan: what has threads
 #   clang       compiled
 #   fuzz        libFuzzer, 20 s a target
@@ -192,7 +193,7 @@ fi
 if build release; then
     # shellcheck disable=SC2086 # an option, or none
     step "simulation" tests/simulation/run.sh $long_option
-    tests release -L '^tidy$'
+    tests release -L '^(tidy|release)$'
 fi
 if build tsan; then tests tsan -L '^tsan$'; fi
 build clang

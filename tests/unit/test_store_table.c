@@ -29,6 +29,7 @@ static uint64_t equal(uint32_t i)
     (void)i;
     return 12345;
 }
+static uint64_t lower_half(uint32_t i) { return 7 + (i * UINT64_C(0x9e3779b9) & UINT32_MAX); }
 static uint64_t at_the_end(uint32_t i) { return UINT64_MAX - i % 3; }
 static uint64_t at_both_ends(uint32_t i) { return i % 2 ? i : UINT64_MAX - i; }
 static uint64_t in_four_clumps(uint32_t i) { return ((uint64_t)(i % 4) << 62) + i; }
@@ -39,15 +40,33 @@ static struct row {
     uint64_t (*hash)(uint32_t i);
     uint32_t count;
 } rows[] = {
-    {"spread",         spread,         50000},
-    {"one key",        spread,         1    },
-    {"equal",          equal,          500  },
-    {"at the end",     at_the_end,     500  },
-    {"at both ends",   at_both_ends,   500  },
-    {"in four clumps", in_four_clumps, 1000 },
+    {"spread",           spread,         50000},
+    {"one key",          spread,         1    },
+    {"equal",            equal,          500  },
+    {"upper half equal", lower_half,     500  },
+    {"at the end",       at_the_end,     500  },
+    {"at both ends",     at_both_ends,   500  },
+    {"in four clumps",   in_four_clumps, 1000 },
 };
 
+static const struct row *running; /* whose hashes all keys have */
+
+uint64_t __wrap_sherd_hash_key(const void *key, size_t size); /* NOLINT: the linker's name */
+uint64_t __wrap_sherd_hash_key(const void *key, size_t size)  /* NOLINT */
+{
+    uint32_t i = 0;
+
+    assert_int_equal(size, sizeof(i));
+    memcpy(&i, key, sizeof(i));
+    return running->hash(i);
+}
+
 static struct sherd_bytes key_of(const uint32_t *i) { return (struct sherd_bytes){i, sizeof(*i)}; }
+
+static struct sherd_store_cell *cell_of(const struct sherd_store_slot *slot)
+{
+    return sherd_store_chain_first(slot->chain);
+}
 
 static void insert(struct sherd_store_table *t, const struct row *row, uint32_t i)
 {
@@ -60,7 +79,7 @@ static void insert(struct sherd_store_table *t, const struct row *row, uint32_t 
     assert_non_null(c);
     assert_null(sherd_store_table_find(t, row->hash(i), key_of(&i)));
     assert_int_equal(sherd_store_table_reserve(t), 0);
-    sherd_store_table_insert(t, row->hash(i), c);
+    sherd_store_table_insert(t, row->hash(i), (struct sherd_store_chain){c});
 }
 
 static void take_out(struct sherd_store_table *t, const struct row *row, uint32_t i)
@@ -68,7 +87,7 @@ static void take_out(struct sherd_store_table *t, const struct row *row, uint32_
     struct sherd_store_slot *slot = sherd_store_table_find(t, row->hash(i), key_of(&i));
 
     assert_non_null(slot);
-    sherd_store_cell_free(slot->cell);
+    sherd_store_cell_free(cell_of(slot));
     sherd_store_table_remove(t, slot);
     assert_null(sherd_store_table_find(t, row->hash(i), key_of(&i)));
 }
@@ -81,15 +100,18 @@ static void check(const struct sherd_store_table *t)
 
     for (; slot; slot = sherd_store_table_walk(t, slot + 1), count++) {
         if (last) {
-            struct sherd_bytes a = sherd_store_cell_key(last->cell);
-            struct sherd_bytes b = sherd_store_cell_key(slot->cell);
-            assert_true(last->hash < slot->hash ||
-                        (last->hash == slot->hash && memcmp(a.data, b.data, a.size) < 0));
-            assert_ptr_equal(sherd_store_table_after(t, last->hash, a), slot);
+            struct sherd_bytes a = sherd_store_cell_key(cell_of(last));
+            struct sherd_bytes b = sherd_store_cell_key(cell_of(slot));
+            assert_true(sherd_store_slot_hash(last) < sherd_store_slot_hash(slot) ||
+                        (sherd_store_slot_hash(last) == sherd_store_slot_hash(slot) &&
+                         memcmp(a.data, b.data, a.size) < 0));
+            assert_ptr_equal(sherd_store_table_after(t, sherd_store_slot_hash(last), a), slot);
         }
         last = slot;
     }
-    if (last) assert_null(sherd_store_table_after(t, last->hash, sherd_store_cell_key(last->cell)));
+    if (last)
+        assert_null(sherd_store_table_after(t, sherd_store_slot_hash(last),
+                                            sherd_store_cell_key(cell_of(last))));
     assert_int_equal(count, t->count);
 }
 
@@ -109,6 +131,7 @@ static void run_row(void **state)
     struct sherd_store_table t = {0};
 
     assert_non_null(order);
+    running = row;
     random_state = 88172645463325252u;
     for (uint32_t i = 0; i < row->count; i++)
         order[i] = i;
@@ -120,7 +143,7 @@ static void run_row(void **state)
     for (uint32_t i = 0; i < row->count; i++)
         assert_non_null(sherd_store_table_find(&t, row->hash(i), key_of(&i)));
     check(&t);
-    assert_true(t.count * UINT64_C(10) <= t.capacity * UINT64_C(8));
+    assert_true(t.count * UINT64_C(16) <= t.capacity * UINT64_C(15));
     shuffle(order, row->count);
     for (uint32_t i = 0; i < row->count; i++) {
         take_out(&t, row, order[i]);
