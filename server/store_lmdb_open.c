@@ -127,9 +127,14 @@ static int open_data(const struct sherd_lmdb *m)
     char path[PATH_BYTES_MAX];
     int rc = path_of(m->directory, SHERD_LMDB_DATA, path);
 
+    struct stat status;
+
     if (rc < 0) return rc;
-    rc = open(path, O_RDONLY | O_CLOEXEC);
-    return rc < 0 ? -errno : rc;
+    rc = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* it might be a FIFO */
+    if (rc < 0) return -errno;
+    if (fstat(rc, &status) == 0 && S_ISREG(status.st_mode)) return rc;
+    close(rc);
+    return -EUCLEAN;
 }
 
 static int check_data(struct sherd_lmdb *m)

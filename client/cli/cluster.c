@@ -129,7 +129,17 @@ static int wait_ready(struct cli *cli, const struct cli_place *place, unsigned f
      CLI_TAKES(MAX_MEMORY) | CLI_TAKES(RECOVERY_RATE) | CLI_TAKES(SCRUB_RATE) | CLI_TAKES(STORE) | \
      CLI_TAKES(SYNC))
 
-static bool is_kept(const struct sherd_conf *conf) { return strcmp(conf->store, "lmdb") == 0; }
+/* Whether there is anything on disk of nodes 0..count-1, whatever the configuration says now. */
+static bool is_kept(const struct cli_place *place, unsigned count)
+{
+    char path[CLI_PATH_SIZE];
+
+    for (unsigned i = 0; i < count; i++) {
+        cli_place_file(place->dir, i, "state", path);
+        if (access(path, F_OK) == 0) return true;
+    }
+    return false;
+}
 
 /* Looks at the cluster that was in the folder before. What it kept in memory only is gone with its
  * servers: room is made. What it has on disk is taken up again, as it is: *nodes is set. */
@@ -140,17 +150,24 @@ static int look_at_old(const struct cli *cli, const struct cli_place *place, uns
     int code;
 
     *nodes = 0;
-    if (access(place->conf, F_OK) != 0) return 0;
+    if (access(place->conf, F_OK) != 0) {
+        if (!is_kept(place, (unsigned)cli->options.nodes)) return 0;
+        return cli_fail(cli, CLI_ENVIRONMENT,
+                        "%s has what nodes of an earlier cluster kept (node-N.state), and no "
+                        "cluster.conf: choose another --dir, or remove it",
+                        place->dir);
+    }
     code = cli_place_load(cli, place, &old.conf);
     if (code != 0) return code;
     running = count_running(&old);
     if (running > 0)
-        code =
-            cli_fail(cli, CLI_ENVIRONMENT,
-                     "the cluster in %s is running already (%u of %zu nodes): stop it with 'sherd "
-                     "cluster down', or choose another --dir or --name",
-                     place->dir, running, old.conf.node_count);
-    else if (!is_kept(&old.conf))
+        code = cli_fail(
+            cli, CLI_ENVIRONMENT,
+            "the cluster in %s is running already (%u of %zu nodes): 'sherd cluster start' "
+            "starts the others, 'sherd cluster down' stops it; or choose another --dir or "
+            "--name",
+            place->dir, running, old.conf.node_count);
+    else if (!is_kept(place, (unsigned)old.conf.node_count))
         cli_layout_remove(place, (unsigned)old.conf.node_count);
     else if ((cli->options.given & SHAPE) != 0)
         code = cli_fail(cli, CLI_USAGE,
@@ -163,12 +180,13 @@ static int look_at_old(const struct cli *cli, const struct cli_place *place, uns
     return code;
 }
 
-static int start_all(struct cli *cli, const struct cli_place *place, unsigned count)
+/* `init`: there is no cluster yet, and the keeper is to make the first map. */
+static int start_all(struct cli *cli, const struct cli_place *place, unsigned count, bool init)
 {
     int code = 0;
 
     for (unsigned i = 0; i < count && code == 0; i++)
-        code = cli_local_spawn(cli, place->dir, i, i == 0);
+        code = cli_local_spawn(cli, place->dir, i, init && i == 0);
     if (code == 0) code = wait_ready(cli, place, 0, count - 1, true);
     if (code != 0) stop_all(place->dir, count, 0);
     return code;
@@ -214,13 +232,13 @@ static int run_up(struct cli *cli)
     if (code == 0) code = cli_place_find_local(cli, &place);
     if (code == 0) code = look_at_old(cli, &place, &kept);
     if (code == 0 && kept > 0) {
-        code = start_all(cli, &place, kept);
+        code = start_all(cli, &place, kept, false);
         return code != 0 ? code : print_again(cli, &place, kept);
     }
     if (code == 0) code = cli_layout_check_ports(cli);
     if (code == 0) code = cli_layout_write(cli, &place);
     if (code != 0) return code;
-    code = start_all(cli, &place, count);
+    code = start_all(cli, &place, count, true);
     if (code == 0) return print_up(cli, &place);
     cli_layout_remove(&place, count);
     return code;
@@ -239,11 +257,14 @@ static int run_down(struct cli *cli)
     if (code != 0) return code;
     count = (unsigned)local.conf.node_count;
     running = count_running(&local);
-    kept = is_kept(&local.conf) && !cli->options.purge;
+    kept = is_kept(&local.place, count) && !cli->options.purge;
     sherd_conf_fini(&local.conf);
     if (!stop_all(local.place.dir, count, DRAIN_MS))
         return cli_fail(cli, CLI_ENVIRONMENT, "some servers in %s do not end", local.place.dir);
     if (!kept) cli_layout_remove(&local.place, count);
+    if (!kept && is_kept(&local.place, count))
+        return cli_fail(cli, CLI_ENVIRONMENT, "what nodes kept in %s cannot be removed",
+                        local.place.dir);
     if (cli->options.json)
         return cli_print_json(json_pack("{s:s, s:o, s:i, s:b}", "outcome", "OK", "dir",
                                         cli_json_text(local.place.dir), "stopped", (int)running,
@@ -359,6 +380,8 @@ static int run_wipe(struct cli *cli)
     if (code == 0) {
         cli_place_file(local.place.dir, node, "state", path);
         cli_local_remove(path);
+        if (access(path, F_OK) == 0)
+            code = cli_fail(cli, CLI_ENVIRONMENT, "%s cannot be removed", path);
     }
     sherd_conf_fini(&local.conf);
     return code != 0 ? code : print_node(cli, node, 0, "stopped, its state removed");

@@ -33,6 +33,8 @@ int cli_layout_check(const struct cli *cli)
         return cli_fail(cli, CLI_USAGE,
                         "--sync must be always, or milliseconds such as 100ms, not '%.60s'",
                         o->sync);
+    if ((o->given & CLI_TAKES(SYNC)) != 0 && strcmp(o->store, "lmdb") != 0)
+        return cli_fail(cli, CLI_USAGE, "--sync is for --store lmdb: memory is never on the disk");
     if (last > UINT16_MAX)
         return cli_fail(cli, CLI_USAGE,
                         "ports %llu to %llu end beyond 65535: use a lower --base-port", first,
@@ -152,6 +154,7 @@ int cli_layout_write(const struct cli *cli, const struct cli_place *place)
         cli_registry_add(place->dir);
         return 0;
     }
+    unlink(place->conf); /* half a file would be in the way of everything */
     return cli_fail(cli, CLI_ENVIRONMENT, "cannot write in %s: %s; choose another --dir",
                     place->dir, strerror(-rc));
 }
