@@ -47,6 +47,9 @@ expect 2 sherd cluster up --code 30+10;       says "K+M at most 32"
 expect 2 sherd cluster up --nodes 5;          says "needs at least 6 nodes"
 expect 2 sherd cluster up --base-port 65530;  says "lower --base-port"
 expect 2 sherd cluster up --max-memory much;  says "must be a size"
+expect 2 sherd cluster up --store disk;       says "--store must be memory or lmdb"
+expect 2 sherd cluster up --store lmdb --sync soon; says "--sync must be always"
+expect 2 sherd cluster up --sync 100ms;       says "--sync is for --store lmdb"
 expect 6 sherd get k;                         says "start one with 'sherd cluster up'"
 expect 6 sherd get k --conf /nonexistent;     says "no cluster: /nonexistent"
 expect 6 sherd cluster down;                  says "no cluster in"
@@ -170,8 +173,32 @@ expect 0 sherd cluster kill 2 --dir "$cluster"
 expect 0 sherd explain k --json;              prints '"survives":0'
 expect 0 sherd get k;                         prints v
 
+expect 0 sherd cluster down --dir "$cluster"; prints "the data is gone"
+
+# ---- On disk ----
+cluster_up --nodes 3 --code 2+1 --store lmdb
+expect 0 sherd set k kept
+for node in 0 1 2; do expect 0 sherd cluster kill $node --dir "$cluster"; done
+expect 0 sherd cluster start --dir "$cluster"; prints "3 nodes started"
+expect 0 sherd get k;                         prints kept
+expect 0 sherd cluster down --dir "$cluster"; prints "the data stays in"
+expect 2 sherd cluster up --dir "$cluster" --nodes 3 --code 2+1; says "holds a stopped cluster"
+sed -i 's/^store = .*/store = "memory"/' "$cluster/cluster.conf"
+expect 2 sherd cluster up --dir "$cluster" --zones 2; says "holds a stopped cluster" # it is still there
+sed -i 's/^store = .*/store = "lmdb"/' "$cluster/cluster.conf"
+mv "$cluster/cluster.conf" "$work/cluster.conf"
+expect 6 sherd cluster up --dir "$cluster";   says "earlier cluster"
+mv "$work/cluster.conf" "$cluster/cluster.conf"
+expect 0 sherd cluster up --dir "$cluster";   prints "with what they had"
+expect 0 sherd get k;                         prints kept
+expect 0 sherd status --wait 20;              prints "healthy"
+expect 0 sherd cluster wipe 1 --dir "$cluster"
+expect 0 sherd cluster start 1 --dir "$cluster"
+expect 0 sherd recover 1 --watch;             prints "node 1 votes everywhere"
+expect 0 sherd get k;                         prints kept
+
 # ---- The end ----
-expect 0 sherd cluster down --dir "$cluster"; prints "2 nodes stopped"
+expect 0 sherd cluster down --purge --dir "$cluster"; prints "3 nodes stopped"
 cluster=
 expect 6 sherd get k;                         says "no cluster"
 echo ok
