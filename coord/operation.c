@@ -126,12 +126,15 @@ static void on_gone(struct sherd_turn *t, uint32_t slots, bool unsent)
     }
 }
 
-/* A set never reads: what a read finds would be taken for its own end. */
+/* A set never reads: what a read finds would be taken for its own end. Whom the value was meant for
+ * is forgotten with it: what is encoded next may be a value that nobody has decided. */
 static void on_corrupt(struct sherd_turn *t)
 {
     bool finishes = t->op->alive || t->op->goal == SHERD_GOAL_SET;
 
     t->op->shards_are_old = false;
+    t->op->inserting = 0;
+    t->op->making_room = false;
     if (++t->op->corrupt_reads >= CORRUPT_READS_MAX)
         sherd_op_finish(t, t->op->alive ? SHERD_UNCERTAIN : SHERD_LOST);
     else
