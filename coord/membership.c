@@ -54,16 +54,33 @@ static void note_forgotten(struct sherd_membership *m, const struct sherd_report
     }
 }
 
+/* Time that passes counts as silence only while the keeper hears most nodes: cut off, or paused, it
+ * knows nothing of the others, and they come back to it one after the other. */
+static void pass_time(struct sherd_membership *m, uint64_t now_ms)
+{
+    uint64_t passed_ms = m->now_ms != 0 && now_ms > m->now_ms ? now_ms - m->now_ms : 0;
+    unsigned heard = 0;
+
+    m->now_ms = now_ms;
+    for (uint16_t i = 0; i < m->map->node_count; i++)
+        heard += sherd_member_is_alive(&m->members[i], now_ms);
+    if (2 * heard <= m->map->node_count || passed_ms > SHERD_ALIVE_MS) return;
+    for (uint16_t i = 0; i < m->map->node_count; i++)
+        m->members[i].silent_ms += passed_ms;
+}
+
 bool sherd_membership_hear(struct sherd_membership *m, const struct sherd_report *r,
                            uint64_t now_ms)
 {
     struct sherd_member *member = &m->members[r->node < SHERD_NODES_MAX ? r->node : 0];
 
+    pass_time(m, now_ms);
     if (!fits(m->map, r) || is_past(member, r->incarnation)) return false;
     if (r->incarnation != member->incarnation) begin_life(member, r->incarnation);
     if (r->map_version < member->map_version) return false; /* overtaken on the way */
 
     member->heard_ms = now_ms != 0 ? now_ms : 1;
+    member->silent_ms = 0;
     member->map_version = r->map_version;
     memcpy(member->rebuilt, r->rebuilt, sizeof(member->rebuilt));
     memcpy(member->scanned, r->scanned, sizeof(member->scanned));
@@ -173,8 +190,8 @@ int sherd_membership_step(struct sherd_membership *m, uint64_t now_ms)
     struct sherd_succession_env env;
     struct sherd_succession plan;
 
-    if (m->now_ms == 0) m->started_ms = m->batch_ms = now_ms;
-    m->now_ms = now_ms;
+    if (m->batch_ms == 0) m->batch_ms = now_ms;
+    pass_time(m, now_ms);
     if (m->map->version == 0) return boot(m);
     if (sherd_membership_is_sealing(m) && sherd_seal_is_live(m)) {
         m->map->live = m->map->version;

@@ -43,6 +43,7 @@ struct sherd_report {
 
 struct sherd_member {
     uint64_t heard_ms;               /* monotonic; 0: never since the keeper started */
+    uint64_t silent_ms;              /* so long others were heard, and not this one */
     uint64_t incarnation;            /* as last reported; 0: never heard */
     uint64_t map_version;            /* sealed */
     uint64_t past[SHERD_PAST_LIVES]; /* incarnations that it had before; a report from one of them
@@ -52,8 +53,13 @@ struct sherd_member {
     uint32_t forgotten[SHERD_PARTITIONS]; /* slot incarnations; 0: none, it is as it should be */
 };
 
+static inline bool sherd_member_is_alive(const struct sherd_member *m, uint64_t now_ms)
+{
+    return m->heard_ms != 0 && (now_ms <= m->heard_ms || now_ms - m->heard_ms <= SHERD_ALIVE_MS);
+}
+
 struct sherd_membership_config {
-    uint32_t vacate_after_ms; /* 30000: PROTOCOL 7.7 */
+    uint32_t vacate_after_ms; /* 30000: PROTOCOL 7.7, and member.silent_ms */
     bool init;                /* no map yet, and told to make the first one */
     bool republish;           /* the owner changed nodes[] of the map it gave (more nodes, other
                                  endpoints, zones, weights): say so in a new map */
@@ -73,7 +79,7 @@ struct sherd_membership {
     struct sherd_map *map;  /* current; version 0: none yet. Owner's memory, of equal sizes */
     struct sherd_map *next; /* scratch for the map being made */
     struct sherd_member members[SHERD_NODES_MAX];
-    uint64_t started_ms, now_ms, batch_ms;  /* first step, this step, last map */
+    uint64_t now_ms, batch_ms;              /* of the last call, of the last map */
     uint8_t accepted[SHERD_PARTITIONS / 8]; /* losses that the operator accepted */
 };
 

@@ -68,11 +68,8 @@ void sherd_succession_look(const struct sherd_membership *m, struct sherd_succes
     *env = (struct sherd_succession_env){.m = m, .scanned = true};
     env->paced = since(m->now_ms, m->batch_ms) >= SHERD_BATCH_MS;
     for (uint16_t i = 0; i < m->map->node_count; i++) {
-        uint64_t heard_ms = m->members[i].heard_ms;
-        uint64_t silent_ms = since(m->now_ms, heard_ms != 0 ? heard_ms : m->started_ms);
-
-        env->alive[i] = heard_ms != 0 && silent_ms <= SHERD_ALIVE_MS;
-        env->out[i] = silent_ms >= m->config.vacate_after_ms;
+        env->alive[i] = sherd_member_is_alive(&m->members[i], m->now_ms);
+        env->out[i] = m->members[i].silent_ms >= m->config.vacate_after_ms;
     }
     for (uint16_t i = 0; i < m->map->partition_count; i++)
         look_at_partition(m, i, env, undone);

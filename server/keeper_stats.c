@@ -18,11 +18,9 @@ static json_t *hex(uint64_t n)
 
 static const char *state_of(const struct sherd_keeper *k, const struct sherd_member *member)
 {
-    uint64_t silent_ms = k->now_ms > member->heard_ms ? k->now_ms - member->heard_ms : 0;
-
     if (member->heard_ms == 0) return "unheard";
-    if (silent_ms <= SHERD_ALIVE_MS) return "up";
-    return silent_ms < k->membership.config.vacate_after_ms ? "silent" : "out";
+    if (sherd_member_is_alive(member, k->now_ms)) return "up";
+    return member->silent_ms < k->membership.config.vacate_after_ms ? "silent" : "out";
 }
 
 static json_t *node_json(const struct sherd_keeper *k, uint16_t id)
