@@ -15,6 +15,7 @@
 #include <cmocka.h>
 #include <sherd/ecc.h>
 
+#include "server/store_lmdb_pages.h"
 #include "server/store_lmdb_parts.h"
 #include "tests/store/lmdb_fixture.h"
 #include "tests/store/store_content.h"
@@ -203,6 +204,61 @@ static void lost_writes_are_noticed(void **state)
         free(old[i]);
     }
     assert_true(refused > 10);
+    free_whole(&w);
+}
+
+/* The longest list of free pages, and a page that is in use. */
+struct pages {
+    struct sherd_lmdb_tree records;
+    uint8_t list[PAGE];
+    size_t list_size;
+};
+
+static int find_records(void *context, const struct sherd_lmdb_node *node)
+{
+    struct pages *p = context;
+
+    if (*(const char *)node->key.data == 'r') sherd_lmdb_pages_tree(node->value, &p->records);
+    return 0;
+}
+
+static int find_list(void *context, const struct sherd_lmdb_node *node)
+{
+    struct pages *p = context;
+
+    if (node->value.size <= p->list_size || node->value.size > sizeof(p->list)) return 0;
+    p->list_size = node->value.size;
+    memcpy(p->list, node->value.data, node->value.size);
+    return 0;
+}
+
+/* What is free, LMDB writes to: a page in use must not be. Nor may one be free twice. */
+static void page_in_use_is_not_free(void **state)
+{
+    struct lmdb_fixture *f = *state;
+    struct whole w = make_whole(f);
+    struct sherd_lmdb_pages file;
+    struct pages p = {0};
+    unsigned char *at = w.data;
+    int found = 0, fd = open(f->data, O_RDONLY | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    assert_int_equal(sherd_lmdb_pages_open(&file, fd), 0);
+    assert_int_equal(sherd_lmdb_pages_walk(&file, &file.newest.main, 0, find_records, &p), 0);
+    assert_int_equal(sherd_lmdb_pages_walk(&file, &file.newest.free, 0, find_list, &p), 0);
+    sherd_lmdb_pages_close(&file);
+    close(fd);
+    assert_true(p.list_size >= 3 * sizeof(uint64_t)); /* how many, and the pages */
+    while ((at = memmem(at, w.size - (size_t)(at - w.data), p.list, p.list_size))) {
+        unsigned char *first = at + sizeof(uint64_t);
+        memcpy(first, &p.records.root, sizeof(uint64_t));
+        found += is_refused(f, w.data, w.size, &w.content);
+        memcpy(first, p.list + 2 * sizeof(uint64_t), sizeof(uint64_t));
+        found += is_refused(f, w.data, w.size, &w.content);
+        memcpy(at, p.list, p.list_size);
+        at++;
+    }
+    assert_int_equal(found, 2); /* in one place; elsewhere the list is of another time */
     free_whole(&w);
 }
 
@@ -400,6 +456,7 @@ int main(void)
         TEST(cut_file_is_refused),        TEST(flipped_bits_are_noticed),
         TEST(lost_writes_are_noticed),    TEST(what_does_not_add_up_is_noticed),
         TEST(damaged_shard_is_not_shown), TEST(damage_while_open_costs_the_partition),
+        TEST(page_in_use_is_not_free),
     };
 
     return cmocka_run_group_tests_name("store_lmdb_damage", tests, NULL, NULL);
