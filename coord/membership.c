@@ -64,7 +64,7 @@ static void pass_time(struct sherd_membership *m, uint64_t now_ms)
     m->now_ms = now_ms;
     for (uint16_t i = 0; i < m->map->node_count; i++)
         heard += sherd_member_is_alive(&m->members[i], now_ms);
-    if (2 * heard <= m->map->node_count || passed_ms > SHERD_ALIVE_MS) return;
+    if (2 * heard <= m->map->node_count) return;
     for (uint16_t i = 0; i < m->map->node_count; i++)
         m->members[i].silent_ms += passed_ms;
 }
