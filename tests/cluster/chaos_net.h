@@ -42,7 +42,11 @@ void net_address(unsigned host, char out[NET_ADDRESS_SIZE]); /* "10.77.0.10" */
 void net_enter(const struct net *n, unsigned host);
 void net_leave(const struct net *n);
 
-/* As process_start(), in the namespace of a host. */
+/* A fault must end when it is to end, however busy the machine: our own thread, and what it starts
+ * to cut and to mend, comes before the servers and clients that it torments. */
+void net_go_first(void);
+
+/* As process_start(), in the namespace of a host, and at the usual priority. */
 pid_t net_start(const struct net *n, unsigned host, const char *name, const char *const *argv,
                 const char *const *more);
 

@@ -260,6 +260,7 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     parse(argc, argv);
     process_watch();
+    net_go_first();
     chaos.began_us = test_now_us();
     test_say("chaos: %g minutes, seed %llu, store %s", minutes, (unsigned long long)chaos.seed,
              store_name());
