@@ -106,6 +106,11 @@ static void warn_of_report(struct sherd_keeper *k, const struct sherd_report *r)
         log_warn("keeper: node %u holds map %llu, newer than the keeper's %llu: is %s/map old?",
                  r->node, (unsigned long long)r->map_version, (unsigned long long)map->version,
                  k->file.directory);
+    else if (r->incarnation != k->membership.members[r->node].incarnation)
+        log_warn(
+            "keeper: node %u speaks for a memory that it had before: late, or its store was put "
+            "back; if this is said again, stop it and remove its store (sherd cluster wipe %u)",
+            r->node, r->node);
     else
         log_debug("keeper: a delayed report of node %u", r->node);
 }
